@@ -1,0 +1,40 @@
+# `make X` runs scripts/X, so everything here can be run without make too.
+.DEFAULT_GOAL := help
+
+help: ## print this table
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## compile bin/capi-vip-allocator
+	scripts/build
+
+run: ## run it against the current kubeconfig (ARGS="--log-level=debug")
+	scripts/run $(ARGS)
+
+demo: ## watch VIPs being allocated on a management cluster of its own (ONCE=1: one round, then stop)
+	ONCE=$(ONCE) scripts/demo
+
+management: ## keep a management cluster (API server, CAPI, IPAM) running until Ctrl-C
+	scripts/management $(ARGS)
+
+test: ## every test: the core, then all behaviour on a real API server
+	scripts/test
+
+test-unit: ## only the tests that need no API server
+	scripts/test unit
+
+bench: ## time the allocation for N clusters (N=100)
+	N=$(N) scripts/bench $(ARGS)
+
+generate: ## write pkg/generated anew
+	scripts/generate
+
+validate: ## generated code, format, vet, lint, who imports whom, go.mod, scripts
+	scripts/validate
+
+package: ## build the container image
+	scripts/package
+
+clean: ## remove bin and dist
+	scripts/clean
+
+.PHONY: help build run demo management test test-unit bench generate validate package clean

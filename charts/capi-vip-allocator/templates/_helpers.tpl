@@ -1,0 +1,23 @@
+{{/* One name for everything, whatever the release is called: two managers would hand out the same addresses. */}}
+{{- define "manager.name" -}}
+capi-vip-allocator-controller-manager
+{{- end }}
+
+{{/* Selectors are immutable: nothing that changes with a version belongs here. */}}
+{{- define "manager.selector" -}}
+control-plane: {{ include "manager.name" . }}
+{{- end }}
+
+{{- define "manager.labels" -}}
+{{ include "manager.selector" . }}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) }}
+cluster.x-k8s.io/provider: addon-capi-vip-allocator
+{{- end }}
+
+{{- define "manager.image" -}}
+{{- $registry := coalesce (((.Values.global).cattle).systemDefaultRegistry) .Values.image.registry -}}
+{{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}

@@ -1,0 +1,158 @@
+package controllers
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// memory holds what the last passes did and the caches do not show yet, and since
+// when something has been so. All of it may be lost: it saves requests that the
+// API server would refuse, and it lets a passing state pass unreported.
+type memory struct {
+	mu       sync.Mutex
+	clusters map[string]*clusterMemory
+	// creating holds the claims that we made and no cache has shown, by namespace/name.
+	creating map[string]createdClaim
+	now      func() time.Time
+}
+
+type clusterMemory struct {
+	// written is the resourceVersion that our last write returned.
+	written string
+	roles   map[vip.Role]*roleMemory
+}
+
+type roleMemory struct {
+	// firstSeen is when the role was first seen without its VIP.
+	firstSeen time.Time
+	// reason is the role's outcome, since when it has had it.
+	reason vip.Reason
+	since  time.Time
+}
+
+type createdClaim struct {
+	pool vip.PoolRef
+	at   time.Time
+}
+
+// unseenFor is how long a claim that we made is believed in without having been
+// seen: long enough for any watch that works, short enough not to matter if the
+// claim was deleted before anyone could see it.
+const unseenFor = 5 * time.Second
+
+func newMemory() *memory {
+	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, now: time.Now}
+}
+
+func (m *memory) cluster(key string) *clusterMemory {
+	c := m.clusters[key]
+	if c == nil {
+		c = &clusterMemory{roles: map[vip.Role]*roleMemory{}}
+		for _, role := range vip.Roles() {
+			c.roles[role] = &roleMemory{}
+		}
+		m.clusters[key] = c
+	}
+	return c
+}
+
+func (m *memory) forget(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.clusters, key)
+}
+
+// wrote notes the resourceVersion that a write of ours, or a live read, returned.
+func (m *memory) wrote(key, resourceVersion string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cluster(key).written = resourceVersion
+}
+
+// behind tells whether the cache shows the Cluster as it was before our own last
+// write. The watch event of that write is on its way and will wake us.
+func (m *memory) behind(key, resourceVersion string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, known := m.clusters[key]
+	if !known || c.written == "" {
+		return false
+	}
+	written, errWritten := strconv.ParseUint(c.written, 10, 64)
+	cached, errCached := strconv.ParseUint(resourceVersion, 10, 64)
+	if errWritten != nil || errCached != nil || cached >= written {
+		c.written = ""
+		return false
+	}
+	return true
+}
+
+// creates notes that the claim is being made on the pool. It reports false if that
+// was done a moment ago and the cache merely does not show it yet.
+func (m *memory) creates(claim string, pool vip.PoolRef) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if made, known := m.creating[claim]; known && m.now().Sub(made.at) < unseenFor {
+		return false
+	}
+	m.creating[claim] = createdClaim{pool: pool, at: m.now()}
+	return true
+}
+
+// sawClaim notes that the cache shows the claim, or that making it failed.
+func (m *memory) sawClaim(claim string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.creating, claim)
+}
+
+// unseen counts the claims made on the pool that the caller does not know.
+func (m *memory) unseen(pool vip.PoolRef, known func(claim string) bool) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	count := 0
+	for claim, made := range m.creating {
+		if m.now().Sub(made.at) >= unseenFor {
+			delete(m.creating, claim)
+		} else if made.pool == pool && !known(claim) {
+			count++
+		}
+	}
+	return count
+}
+
+// outcome notes the role's outcome and returns since when it has been so.
+func (m *memory) outcome(key string, role vip.Role, reason vip.Reason) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.cluster(key).roles[role]
+	if r.reason != reason {
+		r.reason, r.since = reason, m.now()
+	}
+	return r.since
+}
+
+// withoutVIP notes that the role lacks its VIP.
+func (m *memory) withoutVIP(key string, role vip.Role) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.cluster(key).roles[role]; r.firstSeen.IsZero() {
+		r.firstSeen = m.now()
+	}
+}
+
+// published returns how long the role was seen without its VIP, and forgets it.
+func (m *memory) published(key string, role vip.Role) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.cluster(key).roles[role]
+	if r.firstSeen.IsZero() {
+		return 0
+	}
+	waited := m.now().Sub(r.firstSeen)
+	r.firstSeen = time.Time{}
+	return waited
+}

@@ -1,0 +1,240 @@
+package controllers
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
+	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
+	ipamcontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/ipam.cluster.x-k8s.io/v1beta2"
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// observer reads the caches. Nothing in it makes a request.
+type observer struct {
+	clusters  clustercontrollers.ClusterCache
+	classes   clustercontrollers.ClusterClassCache
+	claims    ipamcontrollers.IPAddressClaimCache
+	addresses ipamcontrollers.IPAddressCache
+	pools     *kube.Pools
+	memory    *memory
+	settings  vip.Settings
+	// views remembers how a class was read, since a class serves many Clusters.
+	views sync.Map // vip.ClassKey -> classView
+}
+
+type classView struct {
+	resourceVersion string
+	class           vip.Class
+}
+
+// observe reads everything that concerns the Cluster.
+func (o *observer) observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
+	s := &vip.Snapshot{Cluster: kube.Cluster(cluster), Claims: map[vip.Role]*vip.Claim{}, Settings: o.settings}
+	if !s.Cluster.HasTopology {
+		return s, nil
+	}
+	class, err := o.class(s.Cluster.Class)
+	if err != nil {
+		return nil, err
+	}
+	s.Class = o.view(s.Cluster.Class, class)
+	scope := o.pools.Scope()
+	for _, role := range vip.Roles() {
+		if s.Claims[role], err = o.claim(&s.Cluster, role, scope); err != nil {
+			return nil, err
+		}
+	}
+	o.observeNeeds(s, class)
+	s.Pools = o.poolsFor(s)
+	if s.Holders, err = o.holders(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (o *observer) class(key vip.ClassKey) (*clusterv1.ClusterClass, error) {
+	class, err := o.classes.Get(key.Namespace, key.Name)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get ClusterClass %s: %w", key, err)
+	}
+	return class, nil
+}
+
+func (o *observer) view(key vip.ClassKey, class *clusterv1.ClusterClass) vip.Class {
+	if class == nil {
+		return kube.Class(nil)
+	}
+	if known, ok := o.views.Load(key); ok && known.(classView).resourceVersion == class.ResourceVersion {
+		return known.(classView).class
+	}
+	view := kube.Class(class)
+	o.views.Store(key, classView{resourceVersion: class.ResourceVersion, class: view})
+	return view
+}
+
+func (o *observer) claim(cluster *vip.Cluster, role vip.Role, scope kube.PoolScope) (*vip.Claim, error) {
+	claim, err := o.claims.Get(cluster.Namespace, role.ClaimName(cluster.Name))
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get claim: %w", err)
+	}
+	var address *ipamv1.IPAddress
+	if name := claim.Status.AddressRef.Name; name != "" {
+		// The claim may be shown as bound before its address is shown at all.
+		if address, err = o.addresses.Get(cluster.Namespace, name); err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("get IPAddress: %w", err)
+		}
+		if err != nil {
+			address = nil
+		}
+	}
+	return kube.Claim(claim, address, cluster, role, scope), nil
+}
+
+// observeNeeds asks the class's patches, which costs some rendering, only where
+// the answer matters: when a variable is about to be withdrawn.
+func (o *observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) {
+	role := vip.Ingress
+	if class == nil || s.Cluster.Annotations[role.EnabledAnnotation()] != "false" {
+		return
+	}
+	variable := s.Class.Roles[role]
+	if variable.NeededBy = gate.NeededBy(class.Spec.Patches, &s.Cluster, variable.Path); variable.NeededBy == "" {
+		return
+	}
+	roles := map[vip.Role]vip.ClassVariable{}
+	for r, v := range s.Class.Roles {
+		roles[r] = v
+	}
+	roles[role] = variable
+	s.Class.Roles = roles
+}
+
+// poolsFor views the pools that serve the Cluster's class or back its claims, less
+// the addresses that claims of other Clusters wait for.
+func (o *observer) poolsFor(s *vip.Snapshot) []vip.Pool {
+	var pools []vip.Pool
+	for _, pool := range o.pools.List() {
+		if pool.Serves.Class(s.Cluster.Class) || claimed(s, pool.Ref) {
+			pools = append(pools, pool.View(o.unbound(pool.Ref, &s.Cluster)))
+		}
+	}
+	return pools
+}
+
+func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
+	for _, claim := range s.Claims {
+		if claim != nil && claim.Pool == pool {
+			return true
+		}
+	}
+	return false
+}
+
+// unbound counts our claims of other Clusters that wait on the pool, including
+// those that we made and the cache does not show yet.
+func (o *observer) unbound(ref vip.PoolRef, cluster *vip.Cluster) int {
+	claims, err := o.claims.GetByIndex(unboundByPool, poolIndexKey(ref.Group, ref.Kind, ref.Name))
+	if err != nil {
+		return 0
+	}
+	own := map[string]bool{}
+	for _, role := range vip.Roles() {
+		own[cluster.Namespace+"/"+role.ClaimName(cluster.Name)] = true
+	}
+	seen := map[string]bool{}
+	for _, claim := range claims {
+		key := claim.Namespace + "/" + claim.Name
+		if !own[key] && (ref.Namespace == "" || ref.Namespace == claim.Namespace) {
+			seen[key] = true
+		}
+	}
+	return len(seen) + o.memory.unseen(ref, func(claim string) bool { return own[claim] || seen[claim] })
+}
+
+// holders finds who else uses an address that the Cluster claims or carries.
+func (o *observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error) {
+	result := map[netip.Addr][]vip.Holder{}
+	for _, key := range keysOfInterest(s) {
+		holders, err := o.clusterHolders(s, key)
+		if err != nil {
+			return nil, err
+		}
+		addresses, err := o.addresses.GetByIndex(byAddress, key.String())
+		if err != nil {
+			return nil, fmt.Errorf("look up IPAddress %s: %w", key, err)
+		}
+		for _, address := range addresses {
+			if !ownAddress(s, address) {
+				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name})
+			}
+		}
+		if len(holders) > 0 {
+			result[key] = holders
+		}
+	}
+	return result, nil
+}
+
+func (o *observer) clusterHolders(s *vip.Snapshot, key netip.Addr) ([]vip.Holder, error) {
+	clusters, err := o.clusters.GetByIndex(byAddress, key.String())
+	if err != nil {
+		return nil, fmt.Errorf("look up Clusters of %s: %w", key, err)
+	}
+	var holders []vip.Holder
+	for _, cluster := range clusters {
+		if string(cluster.UID) == s.Cluster.UID {
+			continue
+		}
+		other := kube.Cluster(cluster)
+		class, err := o.class(other.Class)
+		if err != nil {
+			return nil, err
+		}
+		if where := vip.Where(&other, o.view(other.Class, class), key); where != "" {
+			holders = append(holders, vip.Holder{Kind: "Cluster", Namespace: other.Namespace, Name: other.Name, Where: where})
+		}
+	}
+	return holders, nil
+}
+
+func keysOfInterest(s *vip.Snapshot) []netip.Addr {
+	keys := vip.Addresses(&s.Cluster)
+	for _, claim := range s.Claims {
+		if claim == nil || claim.Address == nil {
+			continue
+		}
+		if key, ok := vip.Key(claim.Address.Text); ok {
+			keys[key] = true
+		}
+	}
+	result := make([]netip.Addr, 0, len(keys))
+	for key := range keys {
+		result = append(result, key)
+	}
+	return result
+}
+
+func ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress) bool {
+	if address.Namespace != s.Cluster.Namespace {
+		return false
+	}
+	for _, claim := range s.Claims {
+		if claim != nil && claim.Address != nil && claim.Address.Name == address.Name {
+			return true
+		}
+	}
+	return false
+}

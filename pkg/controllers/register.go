@@ -1,0 +1,69 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/rancher/lasso/pkg/controller"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+
+	clusterapi "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
+	ipamapi "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/ipam.cluster.x-k8s.io/v1beta2"
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// Options are what the controllers work with.
+type Options struct {
+	Config   *rest.Config
+	Factory  controller.SharedControllerFactory
+	Pools    *kube.Pools
+	Settings vip.Settings
+	Recorder record.EventRecorder
+	Metrics  *metrics.Metrics
+	// UnderWay is read-locked by every pass, so that a stop can wait for their writes.
+	UnderWay *sync.RWMutex
+}
+
+// clusterHandler is the name under which metrics show our only handler.
+const clusterHandler = "cluster-vip"
+
+// Register adds the handlers to the factory, which is started afterwards. The
+// caches of kube.Warm must have synced, and only a leader may call it. When ctx
+// ends no pass begins any more; a pass under way writes until writes ends.
+func Register(ctx, writes context.Context, o Options) error {
+	clusters := clusterapi.New(o.Factory).Cluster()
+	classes := clusterapi.New(o.Factory).ClusterClass()
+	claims := ipamapi.New(o.Factory).IPAddressClaim()
+	addresses := ipamapi.New(o.Factory).IPAddress()
+
+	clients := o.Factory.SharedCacheFactory().SharedClientFactory()
+	writer, err := kube.NewWriter(clients)
+	if err != nil {
+		return fmt.Errorf("register controllers: %w", err)
+	}
+	claimWriter, err := kube.NewClaims(o.Config, clients, claims)
+	if err != nil {
+		return fmt.Errorf("register controllers: %w", err)
+	}
+
+	memory := newMemory()
+	observer := &observer{
+		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
+		pools: o.Pools, memory: memory, settings: o.Settings,
+	}
+	observer.addIndexers()
+	h := &handler{
+		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, waiters: newWaiters(),
+		writer: writer, claims: claimWriter, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
+	}
+	w := &waker{observer: observer, waiters: h.waiters, wake: func(namespace, name string) { h.wakeIn(namespace, name, 0) }}
+	if err := w.watch(claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
+		return fmt.Errorf("register controllers: %w", err)
+	}
+	clusters.OnChange(ctx, clusterHandler, h.onChange)
+	return nil
+}

@@ -1,0 +1,184 @@
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/cache"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// waker wakes the Clusters that an event of another object concerns, at once. It
+// sees both states of the object and passes over events that change nothing for us.
+type waker struct {
+	observer *observer
+	waiters  *waiters
+	wake     func(namespace, name string)
+}
+
+// watch registers the waker with every cache.
+func (w *waker) watch(claims, addresses, classes, clusters cache.SharedIndexInformer) error {
+	for _, err := range []error{
+		kube.OnEvent(claims, w.onClaim),
+		kube.OnEvent(addresses, w.onAddress),
+		kube.OnEvent(classes, w.onClass),
+		kube.OnEvent(clusters, w.onCluster),
+		w.observer.pools.OnEvent(w.onPool),
+	} {
+		if err != nil {
+			return fmt.Errorf("watch for wake-ups: %w", err)
+		}
+	}
+	return nil
+}
+
+// onClaim wakes the Cluster that the claim's name leads to.
+func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
+	if old != nil && current != nil && sameClaim(old, current) {
+		return
+	}
+	claim := either(old, current)
+	if cluster, _, ours := vip.ParseClaimName(claim.Name); ours {
+		w.wake(claim.Namespace, cluster)
+	}
+}
+
+// sameClaim leaves out what providers write on the way, such as finalizers.
+func sameClaim(a, b *ipamv1.IPAddressClaim) bool {
+	return a.UID == b.UID && a.DeletionTimestamp.IsZero() == b.DeletionTimestamp.IsZero() &&
+		maps.Equal(a.Labels, b.Labels) &&
+		equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences) &&
+		equality.Semantic.DeepEqual(a.Status, b.Status)
+}
+
+// onAddress wakes the Cluster whose claim the address is bound to, and those that
+// use the same address.
+func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
+	if old != nil && current != nil && old.UID == current.UID &&
+		old.DeletionTimestamp.IsZero() == current.DeletionTimestamp.IsZero() && old.Spec.Address == current.Spec.Address {
+		return
+	}
+	address := either(old, current)
+	if cluster, _, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name); ours {
+		w.wake(address.Namespace, cluster)
+	}
+	if key, ok := vip.Key(address.Spec.Address); ok {
+		w.wakeUsers(key.String())
+	}
+}
+
+// onCluster wakes the other Clusters that use an address which this one took up or gave up.
+func (w *waker) onCluster(old, current *clusterv1.Cluster) {
+	before, after := addressesOf(old), addressesOf(current)
+	for _, key := range append(before, after...) {
+		if !slices.Contains(before, key) || !slices.Contains(after, key) {
+			w.wakeUsers(key)
+		}
+	}
+}
+
+func addressesOf(cluster *clusterv1.Cluster) []string {
+	if cluster == nil {
+		return nil
+	}
+	return clusterAddresses(cluster)
+}
+
+// wakeUsers wakes every Cluster that carries or claims the address.
+func (w *waker) wakeUsers(key string) {
+	if clusters, err := w.observer.clusters.GetByIndex(byAddress, key); err == nil {
+		for _, cluster := range clusters {
+			w.wake(cluster.Namespace, cluster.Name)
+		}
+	}
+	if addresses, err := w.observer.addresses.GetByIndex(byAddress, key); err == nil {
+		for _, address := range addresses {
+			if cluster, _, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name); ours {
+				w.wake(address.Namespace, cluster)
+			}
+		}
+	}
+}
+
+// onClass wakes the Clusters of the class.
+func (w *waker) onClass(old, current *clusterv1.ClusterClass) {
+	if old != nil && current != nil && sameClass(old, current) {
+		return
+	}
+	class := either(old, current)
+	w.wakeClass(vip.ClassKey{Namespace: class.Namespace, Name: class.Name})
+}
+
+func sameClass(a, b *clusterv1.ClusterClass) bool {
+	return a.UID == b.UID && a.Generation == b.Generation && maps.Equal(a.Annotations, b.Annotations) &&
+		kube.Class(a).Ready == kube.Class(b).Ready && equality.Semantic.DeepEqual(a.Status.Variables, b.Status.Variables)
+}
+
+func (w *waker) wakeClass(class vip.ClassKey) {
+	if clusters, err := w.observer.clusters.GetByIndex(byClass, class.String()); err == nil {
+		for _, cluster := range clusters {
+			w.wake(cluster.Namespace, cluster.Name)
+		}
+	}
+}
+
+// onPool wakes the Clusters that wait for a pool like this one, and, when it
+// changes whom it serves, every Cluster of a class that it names.
+func (w *waker) onPool(old, current *kube.Pool) {
+	if old != nil && current != nil && samePool(old, current) {
+		return
+	}
+	for _, waiting := range w.waiters.of(old, current) {
+		w.wake(waiting.namespace, waiting.name)
+	}
+	if old != nil && current != nil && sameServes(old, current) {
+		return
+	}
+	for _, pool := range []*kube.Pool{old, current} {
+		if pool == nil {
+			continue
+		}
+		for _, entry := range pool.Serves.Classes {
+			w.wakeEntry(entry)
+		}
+	}
+}
+
+// wakeEntry wakes the Clusters of the classes that a pool names. An entry for
+// every class never makes a role apply, so waking the waiters was enough for it.
+func (w *waker) wakeEntry(entry vip.ClassEntry) {
+	if entry.Namespace != "" {
+		w.wakeClass(vip.ClassKey(entry))
+		return
+	}
+	clusters, err := w.observer.clusters.GetByIndex(byClassName, entry.Name)
+	if err != nil {
+		return
+	}
+	for _, cluster := range clusters {
+		w.wake(cluster.Namespace, cluster.Name)
+	}
+}
+
+func samePool(a, b *kube.Pool) bool {
+	viewA, viewB := a.View(0), b.View(0)
+	return a.UID == b.UID && sameServes(a, b) && viewA.Paused == viewB.Paused && viewA.Deleting == viewB.Deleting &&
+		viewA.FreeKnown == viewB.FreeKnown && viewA.Free == viewB.Free
+}
+
+func sameServes(a, b *kube.Pool) bool {
+	return a.Ours == b.Ours && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
+}
+
+func either[T any](old, current *T) *T {
+	if current != nil {
+		return current
+	}
+	return old
+}

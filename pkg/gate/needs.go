@@ -1,0 +1,65 @@
+package gate
+
+import (
+	"strings"
+
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// NeededBy names the first patch that works with the variable at the path and
+// would fail, or render nonsense, once that value is gone; empty if none does.
+// Removing such a value would freeze the topology of the Cluster.
+//
+// External patches cannot be read from here and are taken not to need it.
+func NeededBy(patches []clusterv1.ClusterClassPatch, cluster *vip.Cluster, path string) string {
+	with, without := newInputs(cluster, ""), newInputs(cluster, path)
+	for i := range patches {
+		if patch := &patches[i]; patch.External == nil && needs(patch, path, with, without) {
+			return patch.Name
+		}
+	}
+	return ""
+}
+
+func needs(patch *clusterv1.ClusterClassPatch, path string, with, without inputs) bool {
+	if patch.EnabledIf != "" {
+		if breaks(patch.EnabledIf, path, with, without) {
+			return true
+		}
+		if enabled, err := without.render(patch.EnabledIf); err != nil || strings.TrimSpace(enabled) != "true" {
+			return false
+		}
+	}
+	for _, definition := range patch.Definitions {
+		for _, jsonPatch := range definition.JSONPatches {
+			from := jsonPatch.ValueFrom
+			if from == nil {
+				continue
+			}
+			if reads(from.Variable, path) || (from.Template != "" && breaks(from.Template, path, with, without)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reads tells whether a valueFrom.variable needs the value at the path.
+func reads(variable, path string) bool {
+	return variable == path || strings.HasPrefix(path, variable+".") && variable != ""
+}
+
+// breaks tells whether the template works with the value and not without it.
+func breaks(template, path string, with, without inputs) bool {
+	before, errBefore := with.render(template)
+	after, errAfter := without.render(template)
+	if errBefore != nil {
+		// It reads something that is only known while infrastructure is generated.
+		// Then the mere mention of the variable counts.
+		name, _, _ := strings.Cut(path, ".")
+		return strings.Contains(template, "."+name)
+	}
+	return errAfter != nil || strings.Count(after, noValue) > strings.Count(before, noValue)
+}

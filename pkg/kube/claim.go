@@ -1,0 +1,103 @@
+package kube
+
+import (
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// Claim views an IPAddressClaim of the role's name for the Cluster, with its
+// IPAddress if that is visible.
+func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip.Cluster, role vip.Role, scope PoolScope) *vip.Claim {
+	view := &vip.Claim{
+		Name: claim.Name, UID: string(claim.UID), ResourceVersion: claim.ResourceVersion,
+		Deleting: !claim.DeletionTimestamp.IsZero(),
+		Role:     vip.Role(claim.Labels[vip.PoolRoleKey]),
+		Pool:     scope.ref(claim.Spec.PoolRef, claim.Namespace),
+		Bound:    claim.Status.AddressRef.Name != "",
+	}
+	for _, owner := range claim.OwnerReferences {
+		view.OwnerUIDs = append(view.OwnerUIDs, string(owner.UID))
+		if isCluster(owner) && owner.Name == cluster.Name {
+			view.OwnerClusters = append(view.OwnerClusters, string(owner.UID))
+		}
+	}
+	if address != nil {
+		view.Address = &vip.Address{
+			Name: address.Name, Text: address.Spec.Address, Claim: address.Spec.ClaimRef.Name,
+			Pool: scope.ref(address.Spec.PoolRef, address.Namespace), Deleting: !address.DeletionTimestamp.IsZero(),
+		}
+	}
+	view.Outdated = outdated(claim, desiredMeta(claim, cluster, role))
+	return view
+}
+
+// DesiredClaim is the role's claim as it should be. The spec of a claim is
+// immutable, so an existing one keeps its pool.
+func DesiredClaim(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vip.Role, pool vip.PoolRef) *ipamv1.IPAddressClaim {
+	desired := &ipamv1.IPAddressClaim{ObjectMeta: desiredMeta(existing, cluster, role)}
+	if existing != nil {
+		desired.Spec = *existing.Spec.DeepCopy()
+		return desired
+	}
+	desired.Spec.PoolRef = ipamv1.IPPoolReference{APIGroup: pool.Group, Kind: pool.Kind, Name: pool.Name}
+	return desired
+}
+
+func desiredMeta(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vip.Role) metav1.ObjectMeta {
+	desired := metav1.ObjectMeta{
+		Namespace: cluster.Namespace, Name: role.ClaimName(cluster.Name),
+		// The cluster-name label is what keeps the address through `clusterctl move`.
+		Labels: map[string]string{vip.ClusterNameLabel: cluster.Name, vip.PoolRoleKey: string(role)},
+	}
+	if filter := cluster.Labels[vip.WatchFilterLabel]; filter != "" {
+		desired.Labels[vip.WatchFilterLabel] = filter
+	}
+	if existing != nil {
+		for _, owner := range existing.OwnerReferences {
+			if string(owner.UID) != cluster.UID {
+				desired.OwnerReferences = append(desired.OwnerReferences, owner)
+			}
+		}
+	}
+	desired.OwnerReferences = append(desired.OwnerReferences, ownerReference(cluster))
+	return desired
+}
+
+// ownerReference lets the garbage collector free the address with the Cluster.
+// blockOwnerDeletion stays unset: it would have the claim deleted first.
+func ownerReference(cluster *vip.Cluster) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: clusterv1.GroupVersion.String(), Kind: clusterKind,
+		Name: cluster.Name, UID: types.UID(cluster.UID),
+	}
+}
+
+const clusterKind = "Cluster"
+
+func isCluster(owner metav1.OwnerReference) bool {
+	group, _, _ := strings.Cut(owner.APIVersion, "/")
+	return owner.Kind == clusterKind && group == clusterv1.GroupVersion.Group
+}
+
+// outdated tells whether labels or our owner reference differ. An additional
+// controller flag is tolerated: earlier releases set it.
+func outdated(claim *ipamv1.IPAddressClaim, desired metav1.ObjectMeta) bool {
+	for key, value := range desired.Labels {
+		if claim.Labels[key] != value {
+			return true
+		}
+	}
+	want := desired.OwnerReferences[len(desired.OwnerReferences)-1]
+	for _, owner := range claim.OwnerReferences {
+		if owner.UID == want.UID {
+			return owner.APIVersion != want.APIVersion || owner.BlockOwnerDeletion != nil
+		}
+	}
+	return true
+}

@@ -1,0 +1,113 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rancher/lasso/pkg/client"
+	"github.com/rancher/wrangler/v3/pkg/apply"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// Claims creates, updates and deletes IPAddressClaims.
+type Claims struct {
+	apply  apply.Apply
+	client *client.Client
+}
+
+// NewClaims returns Claims that compare with the given cache of IPAddressClaims.
+// That cache must hold every claim: a name taken by a stranger must be visible.
+func NewClaims(config *rest.Config, clients client.SharedClientFactory, cache apply.InformerGetter) (*Claims, error) {
+	gvk := ipamv1.GroupVersion.WithKind("IPAddressClaim")
+	claims, err := clients.ForKind(gvk)
+	if err != nil {
+		return nil, fmt.Errorf("client for IPAddressClaims: %w", err)
+	}
+	discoveryClient, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("discovery client: %w", err)
+	}
+	c := &Claims{client: claims}
+	c.apply = apply.New(discoveryClient, apply.NewClientFactory(config)).
+		WithCacheTypes(cache).
+		// An apply set deletes what is no longer desired. A planner that forgot a
+		// claim must not cost a Cluster its VIP, so deletion is only ever explicit.
+		WithNoDelete().
+		// The default is one per second and set, taken even by an apply without change.
+		WithRateLimiting(50).
+		WithReconciler(gvk, c.veto)
+	return c, nil
+}
+
+// Ensure brings the claim to the API server: created where it is missing, patched
+// where it differs. A claim of that name that is somebody else's, or on its way
+// out, is left alone without an error; the planner reports it once the cache
+// shows it.
+func (c *Claims) Ensure(ctx context.Context, cluster *vip.Cluster, role vip.Role, claim *ipamv1.IPAddressClaim) error {
+	if err := c.set(ctx, cluster.Namespace, cluster.Name, role).ApplyObjects(claim); err != nil {
+		return fmt.Errorf("apply claim %s/%s: %w", claim.Namespace, claim.Name, err)
+	}
+	return nil
+}
+
+// Forget frees what apply remembers of a Cluster that is gone. It makes no request.
+func (c *Claims) Forget(ctx context.Context, namespace, name string) error {
+	for _, role := range vip.Roles() {
+		if err := c.set(ctx, namespace, name, role).ApplyObjects(); err != nil {
+			return fmt.Errorf("forget claims of Cluster %s/%s: %w", namespace, name, err)
+		}
+	}
+	return nil
+}
+
+// set is one apply set per role, so that the roles never touch each other's
+// claim. Its hash contains the owner's API version, which is therefore pinned.
+func (c *Claims) set(ctx context.Context, namespace, name string, role vip.Role) apply.Apply {
+	return c.apply.WithContext(ctx).
+		WithOwnerKey(namespace+"/"+name, clusterv1.GroupVersion.WithKind(clusterKind)).
+		WithSetID(string(role) + "-vip")
+}
+
+// Delete deletes exactly the claim that the planner saw: one that was bound or
+// replaced meanwhile survives, and the API server answers with a conflict.
+func (c *Claims) Delete(ctx context.Context, namespace string, claim *vip.Claim) error {
+	uid := types.UID(claim.UID)
+	err := c.client.Delete(ctx, namespace, claim.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &claim.ResourceVersion},
+	})
+	if err != nil {
+		return fmt.Errorf("delete claim %s/%s: %w", namespace, claim.Name, err)
+	}
+	return nil
+}
+
+// veto keeps apply from adopting a stranger. Before it patches, apply hands over
+// the copy of the claim that was applied last, which knows neither a deletion nor
+// an owner that changed; so the live claim is asked.
+func (c *Claims) veto(_, desired runtime.Object) (handled bool, err error) {
+	wanted, err := meta.Accessor(desired)
+	if err != nil {
+		return true, fmt.Errorf("desired claim: %w", err)
+	}
+	live := &ipamv1.IPAddressClaim{}
+	if err := c.client.Get(context.Background(), wanted.GetNamespace(), wanted.GetName(), live, metav1.GetOptions{}); err != nil {
+		return true, fmt.Errorf("get claim %s/%s: %w", wanted.GetNamespace(), wanted.GetName(), err)
+	}
+	owners := wanted.GetOwnerReferences()
+	ours := owners[len(owners)-1].UID
+	for _, owner := range live.OwnerReferences {
+		if owner.UID == ours {
+			return !live.DeletionTimestamp.IsZero(), nil
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,41 @@
+package kube
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/tools/cache"
+)
+
+// OnEvent calls the handler for every change that the informer sees, with both
+// states of the object: old is nil for a new object, current for one that is
+// gone. wrangler's handlers are given a key only, from which neither the pool
+// that a relabelled object used to serve nor the address of a deleted one can be
+// told; and they are woken through the rate limiter of the queue.
+func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, current *T)) error {
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(object any) {
+			if current, ok := object.(*T); ok {
+				handler(nil, current)
+			}
+		},
+		UpdateFunc: func(before, object any) {
+			old, oldOK := before.(*T)
+			current, ok := object.(*T)
+			if oldOK && ok {
+				handler(old, current)
+			}
+		},
+		DeleteFunc: func(object any) {
+			if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = tombstone.Obj
+			}
+			if old, ok := object.(*T); ok {
+				handler(old, nil)
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("add event handler: %w", err)
+	}
+	return nil
+}

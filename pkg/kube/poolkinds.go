@@ -1,0 +1,83 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/client-go/discovery"
+)
+
+// InClusterPools are the kinds that the in-cluster IPAM provider serves. Its
+// prefix pools hand out prefixes and never serve VIPs.
+func InClusterPools() []schema.GroupResource {
+	const group = "ipam.cluster.x-k8s.io"
+	return []schema.GroupResource{
+		{Group: group, Resource: "globalinclusterippools"},
+		{Group: group, Resource: "inclusterippools"},
+	}
+}
+
+// ParsePoolKinds reads entries of the form "resource.group", such as
+// "ippools.ipam.metal3.io".
+func ParsePoolKinds(entries []string) ([]schema.GroupResource, error) {
+	var kinds []schema.GroupResource
+	var errs []error
+	for _, entry := range entries {
+		kind := schema.ParseGroupResource(strings.TrimSpace(entry))
+		if kind.Resource == "" || kind.Group == "" {
+			errs = append(errs, fmt.Errorf("pool kind %.80q is not of the form resource.group", entry))
+			continue
+		}
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds, errors.Join(errs...)
+}
+
+// PoolKind is a kind of pool that the API server serves.
+type PoolKind struct {
+	schema.GroupVersionResource
+	Kind       string
+	Namespaced bool
+}
+
+// DiscoverPoolKind finds the newest served version of the kind; found is false
+// while its CRD is not installed.
+func DiscoverPoolKind(client discovery.DiscoveryInterface, kind schema.GroupResource) (result PoolKind, found bool, err error) {
+	groups, err := client.ServerGroups()
+	if err != nil {
+		return PoolKind{}, false, fmt.Errorf("discover API groups: %w", err)
+	}
+	var versions []string
+	for _, group := range groups.Groups {
+		if group.Name != kind.Group {
+			continue
+		}
+		for _, v := range group.Versions {
+			versions = append(versions, v.Version)
+		}
+	}
+	slices.SortFunc(versions, func(a, b string) int { return version.CompareKubeAwareVersionStrings(b, a) })
+	for _, v := range versions {
+		gv := schema.GroupVersion{Group: kind.Group, Version: v}
+		list, err := client.ServerResourcesForGroupVersion(gv.String())
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return PoolKind{}, false, fmt.Errorf("discover %s: %w", gv, err)
+		}
+		for _, resource := range list.APIResources {
+			if resource.Name == kind.Resource {
+				return PoolKind{GroupVersionResource: gv.WithResource(resource.Name), Kind: resource.Kind, Namespaced: resource.Namespaced}, true, nil
+			}
+		}
+	}
+	return PoolKind{}, false, nil
+}

@@ -1,0 +1,163 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	lassocache "github.com/rancher/lasso/pkg/cache"
+	"github.com/sirupsen/logrus"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// Pools caches the IPAM pools of every kind that is wanted and served. A kind
+// whose CRD is installed later joins when Discover is called again.
+type Pools struct {
+	factory   lassocache.SharedCacheFactory
+	discovery discovery.DiscoveryInterface
+	wanted    []schema.GroupResource
+
+	mu       sync.RWMutex
+	caches   map[schema.GroupResource]poolCache
+	handlers []func(old, current *Pool)
+}
+
+type poolCache struct {
+	kind     PoolKind
+	informer cache.SharedIndexInformer
+}
+
+// NewPools returns Pools of the wanted kinds, none of which is watched before Discover.
+func NewPools(factory lassocache.SharedCacheFactory, client discovery.DiscoveryInterface, wanted []schema.GroupResource) *Pools {
+	return &Pools{factory: factory, discovery: client, wanted: wanted, caches: map[schema.GroupResource]poolCache{}}
+}
+
+// Discover starts a cache for each wanted kind that is served by now and waits
+// until these have synced, or ctx ends. A kind that is missing is no error.
+func (p *Pools) Discover(ctx context.Context) error {
+	for _, wanted := range p.wanted {
+		if p.has(wanted) {
+			continue
+		}
+		kind, found, err := DiscoverPoolKind(p.discovery, wanted)
+		if err != nil {
+			return err
+		}
+		if !found {
+			logrus.Debugf("Pool kind %s is not installed; its pools are picked up once it is", wanted)
+			continue
+		}
+		if err := p.start(ctx, wanted, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Missing tells whether a wanted kind is not served yet.
+func (p *Pools) Missing() bool { return p.count() < len(p.wanted) }
+
+func (p *Pools) count() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.caches)
+}
+
+// Wants tells whether the resource is a wanted kind of pool.
+func (p *Pools) Wants(resource schema.GroupResource) bool { return slices.Contains(p.wanted, resource) }
+
+func (p *Pools) has(kind schema.GroupResource) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	_, ok := p.caches[kind]
+	return ok
+}
+
+func (p *Pools) start(ctx context.Context, wanted schema.GroupResource, kind PoolKind) error {
+	informer, err := p.factory.ForResourceKind(kind.GroupVersionResource, kind.Kind, kind.Namespaced)
+	if err != nil {
+		return fmt.Errorf("cache of %s: %w", wanted, err)
+	}
+	if err := informer.SetTransform(PoolTransform(kind.Namespaced)); err != nil {
+		return fmt.Errorf("cache of %s: %w", wanted, err)
+	}
+	p.mu.Lock()
+	p.caches[wanted] = poolCache{kind: kind, informer: informer}
+	handlers := slices.Clone(p.handlers)
+	p.mu.Unlock()
+	for _, handler := range handlers {
+		if err := OnEvent(informer, handler); err != nil {
+			return fmt.Errorf("watch %s: %w", wanted, err)
+		}
+	}
+	if err := p.factory.StartGVK(ctx, kind.GroupVersion().WithKind(kind.Kind)); err != nil {
+		return fmt.Errorf("start cache of %s: %w", wanted, err)
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		return fmt.Errorf("cache of %s did not sync: %w", wanted, ctx.Err())
+	}
+	logrus.Infof("Serving pools of kind %s (%s)", kind.Kind, kind.GroupVersion())
+	return nil
+}
+
+// OnEvent calls the handler for every change of a pool of any kind, now or later
+// discovered. old is nil for a new pool, current for one that is gone.
+func (p *Pools) OnEvent(handler func(old, current *Pool)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.handlers = append(p.handlers, handler)
+	for wanted, c := range p.caches {
+		if err := OnEvent(c.informer, handler); err != nil {
+			return fmt.Errorf("watch %s: %w", wanted, err)
+		}
+	}
+	return nil
+}
+
+// List returns every pool that carries our keys.
+func (p *Pools) List() []*Pool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var pools []*Pool
+	for _, c := range p.caches {
+		for _, object := range c.informer.GetStore().List() {
+			if pool, ok := object.(*Pool); ok && pool.Ours {
+				pools = append(pools, pool)
+			}
+		}
+	}
+	return pools
+}
+
+// Scope tells which kinds of pool are namespaced.
+func (p *Pools) Scope() PoolScope {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	scope := PoolScope{}
+	for _, c := range p.caches {
+		scope[schema.GroupKind{Group: c.kind.Group, Kind: c.kind.Kind}] = c.kind.Namespaced
+	}
+	return scope
+}
+
+// Get returns the pool of that name; nil if there is none.
+func (p *Pools) Get(ref vip.PoolRef) *Pool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, c := range p.caches {
+		if c.kind.Group != ref.Group || c.kind.Kind != ref.Kind {
+			continue
+		}
+		key := cache.NewObjectName(ref.Namespace, ref.Name).String()
+		if object, exists, err := c.informer.GetStore().GetByKey(key); exists && err == nil {
+			pool, _ := object.(*Pool)
+			return pool
+		}
+	}
+	return nil
+}

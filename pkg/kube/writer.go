@@ -1,0 +1,78 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/rancher/lasso/pkg/client"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// FieldManager names us in managedFields.
+const FieldManager = "capi-vip-allocator"
+
+// Writer patches Clusters. wrangler's typed clients are not used for that: their
+// Update sends the whole object as our version of its type knows it, and their
+// Patch takes neither a context nor a field manager.
+type Writer struct {
+	clusters *client.Client
+}
+
+// NewWriter returns a Writer for Clusters of the factory's API server.
+func NewWriter(factory client.SharedClientFactory) (*Writer, error) {
+	clusters, err := factory.ForKind(clusterv1.GroupVersion.WithKind(clusterKind))
+	if err != nil {
+		return nil, fmt.Errorf("client for Clusters: %w", err)
+	}
+	return &Writer{clusters: clusters}, nil
+}
+
+// Patch sends the planner's patch and returns the Cluster as it is afterwards. A
+// patch whose tests fail is refused as Invalid.
+func (w *Writer) Patch(ctx context.Context, cluster *vip.Cluster, ops []vip.PatchOp) (*clusterv1.Cluster, error) {
+	return w.patch(ctx, cluster, ops)
+}
+
+// Get reads the Cluster from the API server, past the cache.
+func (w *Writer) Get(ctx context.Context, namespace, name string) (*clusterv1.Cluster, error) {
+	result := &clusterv1.Cluster{}
+	if err := w.clusters.Get(ctx, namespace, name, result, metav1.GetOptions{}); err != nil {
+		return nil, fmt.Errorf("get Cluster %s/%s: %w", namespace, name, err)
+	}
+	return result, nil
+}
+
+// PatchConditions brings our conditions on the Cluster to what the planner wants
+// and leaves everybody else's alone. It reports whether a write was needed.
+//
+// Cluster API sorts the list whenever it writes it, so each entry is guarded by a
+// test of its type; a refused patch is repeated on the event of that write.
+func (w *Writer) PatchConditions(ctx context.Context, cluster *clusterv1.Cluster, want map[string]vip.Condition, now metav1.Time) (bool, error) {
+	ops := conditionOps(cluster, want, now)
+	if len(ops) == 0 {
+		return false, nil
+	}
+	view := vip.Cluster{Namespace: cluster.Namespace, Name: cluster.Name}
+	ops = append([]vip.PatchOp{{Op: "test", Path: "/metadata/uid", Value: string(cluster.UID)}}, ops...)
+	_, err := w.patch(ctx, &view, ops, "status")
+	return true, err
+}
+
+func (w *Writer) patch(ctx context.Context, cluster *vip.Cluster, ops []vip.PatchOp, subresources ...string) (*clusterv1.Cluster, error) {
+	data, err := json.Marshal(ops)
+	if err != nil {
+		return nil, fmt.Errorf("patch of Cluster %s/%s: %w", cluster.Namespace, cluster.Name, err)
+	}
+	result := &clusterv1.Cluster{}
+	err = w.clusters.Patch(ctx, cluster.Namespace, cluster.Name, types.JSONPatchType, data, result,
+		metav1.PatchOptions{FieldManager: FieldManager}, subresources...)
+	if err != nil {
+		return nil, fmt.Errorf("patch Cluster %s/%s: %w", cluster.Namespace, cluster.Name, err)
+	}
+	return result, nil
+}

@@ -1,0 +1,206 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/util/wait"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/rancher/wrangler/v3/pkg/schemes"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/controllers"
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+)
+
+// errLeaseLost ends the process: what its caches and queues hold belongs to a
+// leader, and a fresh start is the simplest way back to a standby.
+var errLeaseLost = errors.New("lost the Lease")
+
+// drainTimeout bounds how long a stopping leader waits for writes under way.
+const drainTimeout = 5 * time.Second
+
+// lead runs the controllers, once this replica holds the Lease if there is an election.
+func (s *server) lead(ctx context.Context) error {
+	if err := s.waitForOldController(ctx); err != nil {
+		return nil //nolint:nilerr // only a stop ends the wait
+	}
+	if !s.config.LeaderElect {
+		return s.control(ctx)
+	}
+	elector, err := s.elector(ctx)
+	if err != nil {
+		return err
+	}
+	s.health.watch(elector.LeaderElector)
+	// The election outlives ctx until the controllers have come to rest: releasing
+	// the Lease with a write under way would let two leaders write at once.
+	election, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-election.Done():
+			return
+		}
+		elector.drain()
+		stop()
+	}()
+	elector.Run(election)
+	if ctx.Err() == nil {
+		if err := elector.failure(); err != nil {
+			return err
+		}
+		return errLeaseLost
+	}
+	return elector.failure()
+}
+
+type elector struct {
+	*leaderelection.LeaderElector
+	leading chan struct{} // closed when the controllers have stopped, or never ran
+	once    sync.Once
+	mu      sync.Mutex
+	started bool
+	err     error
+}
+
+func (e *elector) failure() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}
+
+// drain waits until the controllers have stopped, for a while.
+func (e *elector) drain() {
+	e.mu.Lock()
+	started := e.started
+	e.mu.Unlock()
+	if !started {
+		return
+	}
+	select {
+	case <-e.leading:
+	case <-time.After(drainTimeout):
+		logrus.Warnf("Writes are still under way after %s", drainTimeout)
+	}
+}
+
+func (s *server) elector(ctx context.Context) (*elector, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("identity for leader election: %w", err)
+	}
+	identity := host + "_" + string(uuid.NewUUID())
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, s.config.LeaseNamespace, s.config.LeaseName,
+		s.client.CoreV1(), s.client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity})
+	if err != nil {
+		return nil, fmt.Errorf("lease %s/%s: %w", s.config.LeaseNamespace, s.config.LeaseName, err)
+	}
+	e := &elector{leading: make(chan struct{})}
+	e.LeaderElector, err = leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock: lock, Name: s.config.LeaseName,
+		LeaseDuration: s.config.LeaseDuration, RenewDeadline: s.config.RenewDeadline, RetryPeriod: s.config.RetryPeriod,
+		// A standby takes over at its next attempt instead of waiting for expiry.
+		ReleaseOnCancel: true,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(leading context.Context) { s.leadWith(ctx, leading, e) },
+			OnStoppedLeading: func() { logrus.Info("Stopped leading") },
+			OnNewLeader: func(leader string) {
+				logrus.WithField("leader", leader).Info("Leader elected")
+			},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("leader election: %w", err)
+	}
+	return e, nil
+}
+
+// leadWith runs the controllers until the process stops or the Lease is lost.
+func (s *server) leadWith(process, leading context.Context, e *elector) {
+	e.mu.Lock()
+	e.started = true
+	e.mu.Unlock()
+	defer e.once.Do(func() { close(e.leading) })
+	both, cancel := context.WithCancel(leading)
+	defer cancel()
+	defer context.AfterFunc(process, cancel)()
+	if err := s.control(both); err != nil {
+		e.mu.Lock()
+		e.err = err
+		e.mu.Unlock()
+		logrus.WithError(err).Error("Controllers failed")
+	}
+}
+
+// control runs the controllers until ctx ends, and then until they are at rest.
+func (s *server) control(ctx context.Context) error {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	// The sink's namespace must be empty, or events of other namespaces are dropped.
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: s.client.CoreV1().Events("")})
+
+	var underWay sync.RWMutex
+	writes, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	err := controllers.Register(ctx, writes, controllers.Options{
+		Config: s.rest, Factory: s.factory, Pools: s.pools, Settings: s.config.Settings(),
+		Recorder: broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager}),
+		Metrics:  s.metrics, UnderWay: &underWay,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.factory.Start(ctx, s.config.Workers); err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // we were told to stop while starting
+		}
+		return fmt.Errorf("start controllers: %w", err)
+	}
+	logrus.Info("Allocating VIPs")
+	<-ctx.Done()
+	underWay.Lock() // waits for the passes under way
+	defer underWay.Unlock()
+	return nil
+}
+
+// waitForOldController returns once version 0.7.1 no longer runs. It holds another
+// Lease, so nothing but its Deployment tells of it.
+func (s *server) waitForOldController(ctx context.Context) error {
+	const namespace, name, retry = "capi-system", "capi-vip-allocator-controller-manager", 5 * time.Second
+	if s.config.LeaseNamespace == namespace {
+		return nil // then that Deployment is our own
+	}
+	said := false
+	return wait.PollUntilContextCancel(ctx, retry, true, func(ctx context.Context) (bool, error) {
+		deployment, err := s.client.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			if !apierrors.IsNotFound(err) {
+				logrus.WithError(err).Warnf("Cannot tell whether an earlier release runs in %s; starting", namespace)
+			}
+			return true, nil
+		}
+		replicas := deployment.Spec.Replicas
+		if replicas != nil && *replicas == 0 {
+			return true, nil
+		}
+		if !said {
+			logrus.WithField("reason", "OldControllerRunning").Warnf("Deployment %s/%s of an earlier release runs; scale it to 0 or delete it", namespace, name)
+			said = true
+		}
+		return false, nil
+	})
+}

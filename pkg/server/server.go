@@ -1,0 +1,145 @@
+// Package server puts the process together: clients, caches, leader election,
+// controllers and HTTP endpoints. Nothing else knows flags or factories.
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	lassocache "github.com/rancher/lasso/pkg/cache"
+	lassoclient "github.com/rancher/lasso/pkg/client"
+	"github.com/rancher/lasso/pkg/controller"
+	lassometrics "github.com/rancher/lasso/pkg/metrics"
+	"github.com/rancher/wrangler/v3/pkg/kubeconfig"
+	"github.com/rancher/wrangler/v3/pkg/schemes"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/logging"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/version"
+)
+
+// server is a running process.
+type server struct {
+	config  *config.Config
+	rest    *rest.Config
+	client  kubernetes.Interface
+	caches  lassocache.SharedCacheFactory
+	factory controller.SharedControllerFactory
+	pools   *kube.Pools
+	metrics *metrics.Metrics
+	health  *health
+}
+
+// Run serves until ctx ends, which is no error, or until the process can no
+// longer do its work: its configuration is wrong, a port is taken, or it lost the
+// Lease.
+func Run(ctx context.Context, c *config.Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if err := logging.Setup(c.LogLevel, c.LogFormat); err != nil {
+		return err
+	}
+	registry := newRegistry()
+	s, err := newServer(c, registry)
+	if err != nil {
+		return err
+	}
+	logrus.Infof("Starting capi-vip-allocator %s", version.String())
+	group, ctx := errgroup.WithContext(ctx)
+	if err := s.health.serve(ctx, group, c, registry); err != nil {
+		return err
+	}
+	group.Go(func() error { return s.work(ctx) })
+	return group.Wait()
+}
+
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// Before any queue exists, or its series would never appear.
+	lassometrics.MustRegisterWithWorkqueue(registry)
+	return registry
+}
+
+func newServer(c *config.Config, registry *prometheus.Registry) (*server, error) {
+	restConfig, err := clientConfig(c.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	clients, err := lassoclient.NewSharedClientFactory(restConfig, &lassoclient.SharedClientFactoryOptions{Scheme: schemes.All})
+	if err != nil {
+		return nil, fmt.Errorf("client factory: %w", err)
+	}
+	caches := lassocache.NewSharedCachedFactory(clients, nil)
+	return &server{
+		config: c, rest: restConfig, client: client, caches: caches,
+		factory: controller.NewSharedControllerFactory(caches, &controller.SharedControllerFactoryOptions{
+			DefaultWorkers: c.Workers,
+			// A resync that changes nothing has nothing to tell: whatever a Cluster
+			// waits for wakes it.
+			SyncOnlyChangedObjects: true,
+		}),
+		pools:   kube.NewPools(caches, client.Discovery(), c.AllPoolKinds()),
+		metrics: metrics.New(registry),
+		health:  newHealth(c),
+	}, nil
+}
+
+// clientConfig sets what the defaults leave open: without a timeout a request that
+// hangs would hold a worker for ever, and 5 requests per second would make the
+// client slower than any IPAM provider.
+func clientConfig(path string) (*rest.Config, error) {
+	restConfig, err := kubeconfig.GetNonInteractiveClientConfig(path).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	restConfig.UserAgent = version.UserAgent()
+	restConfig.Timeout = 30 * time.Second
+	restConfig.QPS, restConfig.Burst = 200, 400
+	return restConfig, nil
+}
+
+// work warms the caches, on every replica, and then leads or stands by.
+func (s *server) work(ctx context.Context) error {
+	if !s.config.EnableReconciler {
+		logrus.Info("The reconciler is switched off")
+		s.health.ready()
+		<-ctx.Done()
+		return nil
+	}
+	if err := s.warm(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // we were told to stop while starting
+		}
+		return err
+	}
+	s.health.ready()
+	return s.lead(ctx)
+}
+
+func (s *server) warm(ctx context.Context) error {
+	if err := kube.WaitForKinds(ctx, s.client.Discovery()); err != nil {
+		return err
+	}
+	if err := kube.Warm(ctx, s.caches); err != nil {
+		return err
+	}
+	if err := s.pools.Discover(ctx); err != nil {
+		return err
+	}
+	return kube.WatchPoolKinds(ctx, s.rest, s.pools)
+}

@@ -1,0 +1,128 @@
+package vip
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Candidate is a pool and why it was passed over for a Cluster and role.
+type Candidate struct {
+	Pool *Pool
+	// Verdict is empty for a pool that can serve.
+	Verdict Reason
+	// Detail says more about the verdict.
+	Detail string
+}
+
+// Candidates judges every pool that names the Cluster's class and the role, from
+// the one to try first. Pools of other classes and roles are left out.
+func Candidates(s *Snapshot, role Role) []Candidate {
+	var result []Candidate
+	for i := range s.Pools {
+		pool := &s.Pools[i]
+		if !pool.Serves.Class(s.Cluster.Class) {
+			continue
+		}
+		if pool.Ref.Namespace != "" && pool.Ref.Namespace != s.Cluster.Namespace {
+			continue
+		}
+		if pool.Serves.Err == nil && !pool.Serves.HasRole(role) {
+			continue
+		}
+		verdict, detail := judge(s, role, pool)
+		result = append(result, Candidate{Pool: pool, Verdict: verdict, Detail: detail})
+	}
+	slices.SortFunc(result, func(a, b Candidate) int { return rank(a.Pool, b.Pool) })
+	return result
+}
+
+func judge(s *Snapshot, role Role, pool *Pool) (Reason, string) {
+	if pool.Serves.Err != nil {
+		return PoolInvalid, pool.Serves.Err.Error()
+	}
+	if verdict, detail := accepts(s, role, pool); verdict != "" {
+		return verdict, detail
+	}
+	switch {
+	case pool.Deleting:
+		return PoolDeleting, "it is being deleted"
+	case pool.Paused:
+		return PoolPaused, "it carries the annotation " + PausedAnnotation
+	case pool.exhausted():
+		return PoolExhausted, "it has no free address"
+	}
+	return "", ""
+}
+
+// accepts tells whether the pool may serve the Cluster at all, whatever its state.
+func accepts(s *Snapshot, role Role, pool *Pool) (Reason, string) {
+	if pool.Ref.Namespace == "" && !pool.Serves.servesNamespace(s.Cluster.Namespace) {
+		return PoolNotAllowed, "its annotation " + PoolNamespacesKey + " leaves out this namespace"
+	}
+	if filter := s.Cluster.Annotations[role.PoolAnnotation()]; filter != "" && !filterAdmits(filter, pool.Ref) {
+		return PoolFiltered, fmt.Sprintf("the Cluster's annotation %s asks for %.80q", role.PoolAnnotation(), filter)
+	}
+	return "", ""
+}
+
+// filterAdmits reads "name" or "namespace/name".
+func filterAdmits(filter string, pool PoolRef) bool {
+	namespace, name, qualified := strings.Cut(strings.TrimSpace(filter), "/")
+	if !qualified {
+		return pool.Name == namespace
+	}
+	return pool.Namespace == namespace && pool.Name == name
+}
+
+// serves tells whether the pool is still one that the Cluster's claim may be on.
+func serves(s *Snapshot, role Role, ref PoolRef) bool {
+	for i := range s.Pools {
+		pool := &s.Pools[i]
+		if pool.Ref != ref {
+			continue
+		}
+		verdict, _ := accepts(s, role, pool)
+		inReach := ref.Namespace == "" || ref.Namespace == s.Cluster.Namespace
+		return inReach && verdict == "" && pool.Serves.Err == nil &&
+			pool.Serves.HasRole(role) && pool.Serves.Class(s.Cluster.Class)
+	}
+	return false
+}
+
+func firstUsable(candidates []Candidate) *Pool {
+	for _, candidate := range candidates {
+		if candidate.Verdict == "" {
+			return candidate.Pool
+		}
+	}
+	return nil
+}
+
+// whyNone turns the verdicts over all candidates into one outcome. The order of
+// the cases is that of nearness: a full pool is closer to serving than one that
+// the Cluster may not use.
+func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
+	if len(candidates) == 0 {
+		return NoPool, fmt.Sprintf("no pool serves class %s for role %s; label or annotate one with %s and %s",
+			s.Cluster.Class, role, PoolClassKey, PoolRoleKey)
+	}
+	var parts []string
+	reason := Reason("")
+	for _, nearest := range []Reason{PoolExhausted, PoolPaused, PoolDeleting, PoolInvalid, PoolFiltered, PoolNotAllowed} {
+		for _, candidate := range candidates {
+			if candidate.Verdict != nearest {
+				continue
+			}
+			if reason == "" {
+				reason = nearest
+			}
+			parts = append(parts, fmt.Sprintf("%s: %s", candidate.Pool.Ref, candidate.Detail))
+		}
+	}
+	const shown = 5
+	if len(parts) > shown {
+		parts = append(parts[:shown], fmt.Sprintf("and %d more", len(parts)-shown))
+	}
+	return reason, "no pool can serve: " + strings.Join(parts, "; ")
+}

@@ -1,0 +1,72 @@
+package vip
+
+// planDisabled decides a role that an annotation switches off.
+func (v *roleView) planDisabled() *Outcome {
+	v.out.set(Disabled, "annotation %s is \"false\"", v.role.EnabledAnnotation())
+	if v.live {
+		v.out.Pool, v.out.Ensure = v.claim.Pool, v.claim.Outdated
+	}
+	if v.role == ControlPlane {
+		return v.planDisabledControlPlane()
+	}
+	return v.planDisabledIngress()
+}
+
+// planDisabledControlPlane gives up a claim that protects nothing. An endpoint
+// cannot be withdrawn, so a claim that backs it stays.
+func (v *roleView) planDisabledControlPlane() *Outcome {
+	v.out.Address = v.current()
+	if !v.live {
+		return v.out
+	}
+	host := v.Cluster.Endpoint.Host
+	unbound := !v.claim.Bound && host == "" && v.held == "" && v.stamp == "" && v.written == ""
+	unused := v.claim.Address != nil && host != "" && !v.inUse(v.claim)
+	if unbound || unused {
+		v.release()
+		return v.out
+	}
+	v.out.Message += "; claim " + v.claim.Name + " is kept, since it may back the endpoint"
+	return v.out
+}
+
+// planDisabledIngress withdraws the VIP from the Cluster and then gives it back.
+func (v *roleView) planDisabledIngress() *Outcome {
+	address := v.stamp
+	if v.live && v.claim.Address != nil {
+		address = v.claim.Address.Text
+	}
+	if !v.live && v.written == "" {
+		// What stands there is not ours to remove.
+		return v.out
+	}
+	ours := address != "" && sameHost(v.held, address)
+	if ours && v.variable.NeededBy != "" {
+		v.out.Address = address
+		return v.out.set(VariableInUse, "annotation %s is \"false\", but patch %q of ClusterClass %s needs variable %s; it and the claim stay",
+			v.role.EnabledAnnotation(), v.variable.NeededBy, v.Cluster.Class, v.variable.Path)
+	}
+	if address != "" {
+		v.withdraw(address)
+	}
+	if v.live && (v.claim.Address != nil || !v.claim.Bound) {
+		v.release()
+	}
+	return v.out
+}
+
+func (v *roleView) withdraw(address string) {
+	if sameHost(v.stamp, address) {
+		v.patch.removeAnnotation(v.role.Stamp())
+		v.patch.removeLabel(v.role.Stamp())
+		v.patch.removeLabel(v.role.StampedLabel())
+	}
+	v.patch.removeAnnotation(v.role.WrittenAnnotation())
+	for _, path := range []string{v.variable.Path, v.written} {
+		if path != "" && path != WrittenNone {
+			v.patch.removeVariable(path, address)
+		}
+	}
+}
+
+func (v *roleView) release() { v.out.Release, v.out.Ensure = v.claim, false }

@@ -1,0 +1,94 @@
+package vip
+
+import "strings"
+
+// Prefix starts every label and annotation key of the allocator.
+const Prefix = "vip.capi.gorizond.io/"
+
+// Keys on pools.
+const (
+	// PoolClassKey names the classes that a pool serves (label or annotation).
+	PoolClassKey = Prefix + "cluster-class"
+	// PoolRoleKey names the roles that a pool serves (label or annotation), and
+	// the role of a claim (label).
+	PoolRoleKey = Prefix + "role"
+	// PoolNamespacesKey limits a cluster-scoped pool to Clusters of some namespaces (annotation).
+	PoolNamespacesKey = Prefix + "namespaces"
+	// PoolPriorityKey ranks pools, higher first (annotation).
+	PoolPriorityKey = Prefix + "priority"
+)
+
+// Keys on Clusters that do not depend on a role.
+const (
+	// BackfillAnnotation with the value "true" lets variables be filled on a
+	// Cluster that already has infrastructure.
+	BackfillAnnotation = Prefix + "backfill"
+	// HeldAnnotation marks a Cluster that our own admission policy paused.
+	HeldAnnotation = Prefix + "held"
+)
+
+// Keys of Cluster API that the allocator reads or writes.
+const (
+	ClusterNameLabel = "cluster.x-k8s.io/cluster-name"
+	WatchFilterLabel = "cluster.x-k8s.io/watch-filter"
+	PausedAnnotation = "cluster.x-k8s.io/paused"
+)
+
+// WrittenNone is the value of the written annotation when a publication wrote no variable.
+const WrittenNone = "none"
+
+// EnabledAnnotation is the Cluster annotation that switches the role off with the value "false".
+func (r Role) EnabledAnnotation() string { return Prefix + string(r) + "-enabled" }
+
+// PoolAnnotation is the Cluster annotation that filters the role's pools by name.
+func (r Role) PoolAnnotation() string { return Prefix + string(r) + "-pool" }
+
+// Stamp is the key of the annotation and label that publish the role's VIP.
+func (r Role) Stamp() string { return Prefix + string(r) + "-vip" }
+
+// StampedLabel is the label that says "true" once the role's VIP is stamped.
+func (r Role) StampedLabel() string { return Prefix + "has-" + string(r) + "-vip" }
+
+// WrittenAnnotation records which variable a publication from a claim wrote.
+func (r Role) WrittenAnnotation() string { return Prefix + string(r) + "-written" }
+
+// VariableAnnotation is the ClusterClass annotation that names the role's
+// variable, or the path of a field in it.
+func (r Role) VariableAnnotation() string { return Prefix + string(r) + "-variable" }
+
+// DefaultVariable is the variable of a class that names none.
+func (r Role) DefaultVariable() string {
+	if r == Ingress {
+		return "ingressVip"
+	}
+	return "clusterVip"
+}
+
+// ConditionType is the type of the Cluster condition that reports the role.
+func (r Role) ConditionType() string {
+	if r == Ingress {
+		return "IngressVIPReady"
+	}
+	return "ControlPlaneVIPReady"
+}
+
+func (r Role) claimPrefix() string {
+	if r == Ingress {
+		return "vip-ingress-"
+	}
+	return "vip-cp-"
+}
+
+// ClaimName is the name of the role's claim for the Cluster of that name.
+func (r Role) ClaimName(cluster string) string { return r.claimPrefix() + cluster }
+
+// ParseClaimName leads from a claim's name to the Cluster and role that it
+// belongs to; ok is false for a name that is not one of ours.
+func ParseClaimName(claim string) (cluster string, role Role, ok bool) {
+	for _, role := range Roles() {
+		if cluster, found := strings.CutPrefix(claim, role.claimPrefix()); found && cluster != "" {
+			return cluster, role, true
+		}
+	}
+	return "", "", false
+}

@@ -1,0 +1,103 @@
+package vip
+
+import "fmt"
+
+// Plan decides what is to be done for the Cluster in the Snapshot. It is a pure
+// function: the same Snapshot always yields the same Decision.
+func Plan(s *Snapshot) Decision {
+	roles := Roles()
+	return PlanRoles(s, roles[:]...)
+}
+
+// PlanRoles plans some of the roles only. It serves to find out which role's
+// change the API server refuses, so that the other is not kept waiting.
+func PlanRoles(s *Snapshot, roles ...Role) Decision {
+	if skip := skip(s); skip != "" {
+		return Decision{Skipped: skip}
+	}
+	patch := newPatch(&s.Cluster)
+	decision := Decision{Roles: map[Role]*Outcome{}, Conditions: map[string]Condition{}}
+	for _, role := range roles {
+		before := patch.size()
+		outcome := planRole(s, role, patch)
+		if outcome == nil {
+			continue
+		}
+		outcome.Changes = patch.size() > before
+		if text := s.Cluster.Annotations[role.EnabledAnnotation()]; text != "" && text != "true" && text != "false" {
+			outcome.note(InvalidAnnotation, "annotation %s: %.80q is neither \"true\" nor \"false\" and changes nothing", role.EnabledAnnotation(), text)
+		}
+		decision.Roles[role] = outcome
+	}
+	holdBack(s, &decision, patch)
+	decision.Patch = patch.ops()
+	for role, outcome := range decision.Roles {
+		decision.Conditions[role.ConditionType()] = outcome.condition()
+	}
+	return decision
+}
+
+func skip(s *Snapshot) Skip {
+	c := &s.Cluster
+	switch {
+	case !c.HasTopology:
+		return SkipNoTopology
+	case c.Deleting:
+		return SkipDeleting
+	case c.paused():
+		return SkipPaused
+	case s.Settings.Namespace != "" && c.Namespace != s.Settings.Namespace:
+		return SkipNamespace
+	case s.Settings.WatchFilter != "" && c.Labels[WatchFilterLabel] != s.Settings.WatchFilter:
+		return SkipWatchFilter
+	case c.OwnedByRancher:
+		return SkipRancher
+	}
+	return ""
+}
+
+// holdBack drops the patch while the class cannot vouch for it: without the class
+// the API server refuses every update of the Cluster, after seconds.
+func holdBack(s *Snapshot, d *Decision, patch *patch) {
+	if patch.empty() || (s.Class.Exists && s.Class.Ready) {
+		return
+	}
+	for _, outcome := range d.Roles {
+		if !outcome.Changes {
+			continue
+		}
+		outcome.Changes, outcome.Published = false, false
+		if outcome.Reason == Disabled {
+			// The claim may go only after the Cluster no longer names its address.
+			outcome.Release = nil
+		}
+		if outcome.Reason.Ready() {
+			outcome.Reason, outcome.Message = classOutcome(s)
+		}
+	}
+	patch.reset()
+}
+
+func classOutcome(s *Snapshot) (Reason, string) {
+	if !s.Class.Exists {
+		return ClassNotFound, fmt.Sprintf("ClusterClass %s does not exist; the Cluster is written once it does", s.Cluster.Class)
+	}
+	return ClassNotReady, fmt.Sprintf("ClusterClass %s has not reconciled its variables yet", s.Cluster.Class)
+}
+
+func (o *Outcome) note(reason Reason, format string, args ...any) {
+	o.Notes = append(o.Notes, Note{Reason: reason, Message: fmt.Sprintf(format, args...)})
+}
+
+func (o *Outcome) set(reason Reason, format string, args ...any) *Outcome {
+	o.Reason, o.Message = reason, fmt.Sprintf(format, args...)
+	return o
+}
+
+func (o *Outcome) condition() Condition {
+	message := o.Message
+	for _, note := range o.Notes {
+		message += "; " + note.Message
+	}
+	return Condition{True: o.Reason.Ready(), Reason: o.Reason, Message: message}
+}

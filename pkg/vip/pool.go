@@ -1,0 +1,58 @@
+package vip
+
+import (
+	"cmp"
+	"strings"
+)
+
+// PoolRef names an IPAM pool. Namespace is empty for a cluster-scoped pool.
+type PoolRef struct {
+	Group, Kind, Namespace, Name string
+}
+
+// String returns "Kind name" or "Kind namespace/name".
+func (p PoolRef) String() string {
+	if p.Namespace == "" {
+		return p.Kind + " " + p.Name
+	}
+	return p.Kind + " " + p.Namespace + "/" + p.Name
+}
+
+// Pool is what the planner knows of an IPAM pool that carries our keys.
+type Pool struct {
+	Ref      PoolRef
+	Serves   Serves
+	Deleting bool
+	Paused   bool
+	// Free is the number of addresses a new claim can count on: what the
+	// provider reports less our own unbound claims. It means nothing unless
+	// FreeKnown: many providers report no capacity.
+	Free      int64
+	FreeKnown bool
+}
+
+func (p *Pool) exhausted() bool { return p.FreeKnown && p.Free <= 0 }
+
+// rank orders pools from the one to try first; it is a strict order, so that
+// every replica and every restart choose alike.
+func rank(a, b *Pool) int {
+	return cmp.Or(
+		-cmp.Compare(a.Serves.Priority, b.Serves.Priority),
+		-compareBool(a.Ref.Namespace != "", b.Ref.Namespace != ""),
+		-compareBool(a.FreeKnown && a.Free > 0, b.FreeKnown && b.Free > 0),
+		strings.Compare(a.Ref.Name, b.Ref.Name),
+		strings.Compare(a.Ref.Namespace, b.Ref.Namespace),
+		strings.Compare(a.Ref.Kind, b.Ref.Kind),
+		strings.Compare(a.Ref.Group, b.Ref.Group),
+	)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}

@@ -1,0 +1,303 @@
+package vip
+
+import "fmt"
+
+// roleView is one role of a Snapshot, with what follows from it at once.
+type roleView struct {
+	*Snapshot
+	role     Role
+	variable ClassVariable
+	claim    *Claim
+	// live says that the claim is this Cluster's own and not going away.
+	live bool
+	// held is the variable's value on the Cluster, empty where it is absent or
+	// the class's own default.
+	held    string
+	stamp   string
+	written string
+	patch   *patch
+	out     *Outcome
+}
+
+func view(s *Snapshot, role Role, patch *patch) *roleView {
+	v := &roleView{
+		Snapshot: s, role: role, variable: s.Class.Roles[role], claim: s.Claims[role],
+		stamp: s.Cluster.Annotations[role.Stamp()], written: s.Cluster.Annotations[role.WrittenAnnotation()],
+		patch: patch, out: &Outcome{Role: role},
+	}
+	v.live = v.claim != nil && !v.claim.Deleting && v.claim.ownedBy(s.Cluster.UID, role)
+	if v.variable.Path != "" {
+		if v.held = variableAt(s.Cluster.Variables, v.variable.Path); v.held == v.variable.Default {
+			v.held = ""
+		}
+	}
+	return v
+}
+
+// planRole decides one role; nil means that it does not apply.
+func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
+	v := view(s, role, patch)
+	if s.Cluster.disabled(role) {
+		return v.planDisabled()
+	}
+	bound := v.live && v.claim.Bound
+	if !v.asked() && !bound && v.written == "" {
+		if v.live && v.current() == "" && v.stamp == "" {
+			// Nobody asks for this role any more and nothing was published. A Cluster
+			// that carries a VIP keeps its claim: after a move it is unbound for a while.
+			v.out.Release = v.claim
+			return v.out.set(ClaimMoved, "the role no longer applies; its unbound claim %s is released", v.claim.Name)
+		}
+		return nil
+	}
+	if v.live {
+		return v.planClaimed()
+	}
+	return v.planUnclaimed()
+}
+
+// asked tells whether the class or a pool asks for the role on this Cluster.
+func (v *roleView) asked() bool {
+	if v.variable.Declared {
+		return true
+	}
+	if v.role == ControlPlane && v.Cluster.HasInfrastructure {
+		return false
+	}
+	for i := range v.Pools {
+		pool := &v.Pools[i]
+		inReach := pool.Ref.Namespace == "" || pool.Ref.Namespace == v.Cluster.Namespace
+		if inReach && pool.Serves.Err == nil && pool.Serves.HasRole(v.role) &&
+			pool.Serves.servesNamespace(v.Cluster.Namespace) && pool.Serves.names(v.Cluster.Class) {
+			return true
+		}
+	}
+	return false
+}
+
+// current is the VIP that the Cluster carries for the role, whoever wrote it. A
+// variable that we wrote ourselves says nothing about a control plane whose
+// endpoint was stripped.
+func (v *roleView) current() string {
+	if v.role == Ingress {
+		if v.held != "" {
+			return v.held
+		}
+		return v.stamp
+	}
+	if v.Cluster.Endpoint.Host != "" {
+		return v.Cluster.Endpoint.Host
+	}
+	if v.written == "" {
+		return v.held
+	}
+	return ""
+}
+
+// inUse tells whether the Cluster names the claim's address anywhere.
+func (v *roleView) inUse(claim *Claim) bool {
+	if claim.Address == nil {
+		return false
+	}
+	address := claim.Address.Text
+	return sameHost(v.held, address) || sameHost(v.stamp, address) ||
+		(v.role == ControlPlane && sameHost(v.Cluster.Endpoint.Host, address))
+}
+
+// planClaimed decides a role that has a live claim.
+func (v *roleView) planClaimed() *Outcome {
+	v.out.Pool = v.claim.Pool
+	v.out.Ensure = v.claim.Outdated
+	if v.claim.Address == nil {
+		return v.planPending()
+	}
+	address := v.claim.Address.Text
+	v.out.Address = address
+	if err := v.checkAddress(); err != nil {
+		return v.out.set(AddressInvalid, "claim %s: %v", v.claim.Name, err)
+	}
+	if value := v.current(); value != "" && !sameHost(value, address) {
+		v.out.Address = value
+		v.fill(value, false)
+		return v.out.set(ClaimUnused, "the VIP is %s, but claim %s holds %s%s", value, v.claim.Name, address, v.releaseHint())
+	}
+	if !v.inUse(v.claim) {
+		if outcome := v.refuse(address); outcome != nil {
+			return outcome
+		}
+	}
+	return v.publish(address)
+}
+
+func (v *roleView) releaseHint() string {
+	if v.inUse(v.claim) {
+		return ", which the Cluster still names"
+	}
+	return fmt.Sprintf("; the annotation %s: \"false\" releases the claim", v.role.EnabledAnnotation())
+}
+
+// refuse returns an outcome if the bound address must not be published.
+func (v *roleView) refuse(address string) *Outcome {
+	if !serves(v.Snapshot, v.role, v.claim.Pool) {
+		v.out.Waiting = true
+		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s",
+			v.claim.Name, address, v.claim.Pool, v.role)
+	}
+	if holder, used := v.holder(address); used {
+		return v.out.set(AddressInUse, "%s from %s is used by %s; add it to the pool's excludedAddresses and delete claim %s",
+			address, v.claim.Pool, holder, v.claim.Name)
+	}
+	if v.variable.Declared && v.mayFill(true) && v.held == "" {
+		if v.variable.Problem != "" {
+			return v.out.set(VariableRefused, "variable %s of ClusterClass %s: %s", v.variable.Path, v.Cluster.Class, v.variable.Problem)
+		}
+		if v.variable.Admits != nil {
+			if err := v.variable.Admits(address); err != nil {
+				return v.out.set(VariableRefused, "variable %s of ClusterClass %s refuses %s: %v", v.variable.Path, v.Cluster.Class, address, err)
+			}
+		}
+	}
+	return nil
+}
+
+// publish brings the claim's address to every place where it belongs.
+func (v *roleView) publish(address string) *Outcome {
+	v.out.Published = v.written == "" && !v.inUse(v.claim)
+	missing := v.fill(address, true)
+	if holder, used := v.holder(address); used {
+		return v.out.set(DuplicateAddress, "%s is in place, but %s uses it too", address, holder)
+	}
+	if missing && !v.admits(address) {
+		return v.out.set(VariableRefused, "variable %s of ClusterClass %s cannot take %s", v.variable.Path, v.Cluster.Class, address)
+	}
+	if missing {
+		return v.out.set(VariableNotBackfilled, "%s is in place, but variable %s of this running Cluster is left empty; annotation %s: \"true\" fills it and may roll out machines",
+			address, v.variable.Path, BackfillAnnotation)
+	}
+	return v.out.set(Allocated, "%s from %s", address, v.claim.Pool)
+}
+
+// planUnclaimed decides a role that has no live claim of this Cluster.
+func (v *roleView) planUnclaimed() *Outcome {
+	value := v.current()
+	switch {
+	case v.written != "" && (value == "" || sameHost(value, v.stamp)):
+		v.out.Address = v.stamp
+		return v.out.set(ClaimLost, "VIP %s was published from claim %s, which is gone; the address is not protected in its pool",
+			v.stamp, v.role.ClaimName(v.Cluster.Name))
+	case value != "":
+		return v.planManual(value)
+	case v.claim != nil:
+		return v.planOccupied()
+	}
+	return v.planNew()
+}
+
+// planManual decides a role whose VIP was chosen by somebody else.
+func (v *roleView) planManual(value string) *Outcome {
+	v.out.Address = value
+	v.fill(value, false)
+	v.out.set(Manual, "%s was set by hand or by the infrastructure", value)
+	if _, isAddress := Key(value); isAddress {
+		if _, err := ParseAddress(value); err != nil {
+			v.out.note(AddressInvalid, "%v", err)
+		}
+		if holder, used := v.holder(value); used {
+			v.out.note(DuplicateAddress, "%s is used by %s too", value, holder)
+		}
+	}
+	return v.out
+}
+
+// planOccupied decides a role whose claim name is taken.
+func (v *roleView) planOccupied() *Outcome {
+	if v.claim.Deleting || len(v.claim.OwnerClusters) > 0 {
+		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is on its way out", v.claim.Name)
+	}
+	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete or rename it", v.claim.Name)
+}
+
+// planNew chooses a pool for a role that has nothing yet.
+func (v *roleView) planNew() *Outcome {
+	candidates := Candidates(v.Snapshot, v.role)
+	pool := firstUsable(candidates)
+	if pool == nil {
+		v.out.Waiting = true
+		v.out.Reason, v.out.Message = whyNone(v.Snapshot, v.role, candidates)
+		return v.out
+	}
+	v.out.Pool, v.out.Ensure = pool.Ref, true
+	return v.out.set(ClaimPending, "waiting for an address from %s", pool.Ref)
+}
+
+// planPending decides a role whose claim is not bound.
+func (v *roleView) planPending() *Outcome {
+	v.out.Waiting = true
+	candidates := Candidates(v.Snapshot, v.role)
+	if !v.claim.Bound && v.stamp == "" && v.current() == "" && !serves(v.Snapshot, v.role, v.claim.Pool) && firstUsable(candidates) != nil && !v.onPausedPool() {
+		v.out.Release, v.out.Ensure = v.claim, false
+		return v.out.set(ClaimMoved, "%s no longer serves this Cluster; its unbound claim %s is replaced", v.claim.Pool, v.claim.Name)
+	}
+	if v.claim.Bound {
+		return v.out.set(ClaimPending, "claim %s is bound, but its IPAddress is not visible", v.claim.Name)
+	}
+	for _, candidate := range candidates {
+		if candidate.Pool.Ref == v.claim.Pool && candidate.Verdict != "" {
+			return v.out.set(candidate.Verdict, "claim %s waits on %s: %s", v.claim.Name, v.claim.Pool, candidate.Detail)
+		}
+	}
+	return v.out.set(ClaimPending, "waiting for an address from %s", v.claim.Pool)
+}
+
+// onPausedPool tells whether the claim's pool is paused: its provider would not
+// release the claim, so giving it up helps nobody.
+func (v *roleView) onPausedPool() bool {
+	for i := range v.Pools {
+		if v.Pools[i].Ref == v.claim.Pool {
+			return v.Pools[i].Paused
+		}
+	}
+	return false
+}
+
+func (v *roleView) checkAddress() error {
+	address := v.claim.Address
+	switch {
+	case address.Claim != v.claim.Name:
+		return fmt.Errorf("IPAddress %s names claim %.80q", address.Name, address.Claim)
+	case address.Pool != v.claim.Pool:
+		return fmt.Errorf("IPAddress %s names pool %s instead of %s", address.Name, address.Pool, v.claim.Pool)
+	case address.Deleting:
+		return fmt.Errorf("IPAddress %s is being deleted", address.Name)
+	}
+	if _, err := ParseAddress(address.Text); err != nil {
+		return fmt.Errorf("IPAddress %s: %w", address.Name, err)
+	}
+	return nil
+}
+
+// holder finds who else uses the address: another object, or this Cluster's
+// other role.
+func (v *roleView) holder(address string) (string, bool) {
+	key, ok := Key(address)
+	if !ok {
+		return "", false
+	}
+	if holders := v.Holders[key]; len(holders) > 0 {
+		return holders[0].String(), true
+	}
+	for _, other := range Roles() {
+		if other == v.role {
+			continue
+		}
+		o := view(v.Snapshot, other, nil)
+		if value := o.current(); value != "" && sameHost(value, address) {
+			return fmt.Sprintf("role %s of this Cluster", other), true
+		}
+		// Of two unpublished claims with one address the control plane's goes first.
+		if other == ControlPlane && o.live && o.claim.Address != nil && sameHost(o.claim.Address.Text, address) {
+			return fmt.Sprintf("role %s of this Cluster", other), true
+		}
+	}
+	return "", false
+}

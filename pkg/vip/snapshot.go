@@ -1,0 +1,168 @@
+package vip
+
+import (
+	"encoding/json"
+	"net/netip"
+)
+
+// Snapshot is everything that one pass over a Cluster observed. Plan reads it and
+// nothing else.
+type Snapshot struct {
+	Cluster Cluster
+	Class   Class
+	// Pools are all pools that carry our keys, in any order.
+	Pools []Pool
+	// Claims holds, per role, the claim of our name in the Cluster's namespace, whoever owns it.
+	Claims map[Role]*Claim
+	// Holders lists, by Key of the address, who else uses an address that this
+	// Cluster claims or publishes.
+	Holders  map[netip.Addr][]Holder
+	Settings Settings
+}
+
+// Settings are the flags that the planner depends on.
+type Settings struct {
+	// DefaultPort is the endpoint's port where nobody names one.
+	DefaultPort int32
+	// Namespace limits the Clusters that are written; empty means all.
+	Namespace string
+	// WatchFilter limits them by the watch-filter label; empty means all.
+	WatchFilter string
+}
+
+// Cluster is what the planner knows of a Cluster, free of API versions.
+type Cluster struct {
+	Namespace, Name, UID string
+	Labels, Annotations  map[string]string
+	// HasTopology says that spec.topology is set, Class what it names.
+	HasTopology bool
+	Class       ClassKey
+	Deleting    bool
+	// Paused is spec.paused; nil where the field is absent.
+	Paused *bool
+	// OwnedByRancher says that a provisioning.cattle.io Cluster owns it.
+	OwnedByRancher bool
+	Endpoint       Endpoint
+	// AbsentEndpoint is what an unset endpoint looks like in the API version that
+	// the Cluster was read at: nil where the field is left out.
+	AbsentEndpoint            any
+	Variables                 []Variable
+	HasInfrastructure         bool
+	InfrastructureProvisioned bool
+	// Conditions holds our own conditions by type.
+	Conditions map[string]Condition
+}
+
+// Endpoint is spec.controlPlaneEndpoint; an empty Host or zero Port is absent.
+type Endpoint struct {
+	Host string
+	Port int32
+}
+
+// Variable is one entry of spec.topology.variables, in its place.
+type Variable struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Condition is one of our conditions as it stands on a Cluster.
+type Condition struct {
+	True    bool
+	Reason  Reason
+	Message string
+}
+
+// Class is what the planner knows of the Cluster's ClusterClass.
+type Class struct {
+	Exists bool
+	// Ready says that status.variables are current.
+	Ready bool
+	// Declares names every variable that the class declares.
+	Declares map[string]bool
+	// Roles describes the variable of each role.
+	Roles map[Role]ClassVariable
+}
+
+// ClassVariable is a class's variable for a role.
+type ClassVariable struct {
+	// Path is the variable's name, or the path of a field in an object variable,
+	// as in "controlPlaneEndpoint.host".
+	Path string
+	// Declared says that status.variables holds it.
+	Declared bool
+	// Problem says why no address can be written to it; empty if one can.
+	Problem string
+	// Default is the class's own default at Path; a value equal to it is nobody's choice.
+	Default string
+	// Admits tells whether the variable's schema takes the address; nil admits everything.
+	Admits func(address string) error
+	// NeededBy names a patch of the class that would fail without the value
+	// although the role is disabled; empty if there is none.
+	NeededBy string
+}
+
+// Claim is an IPAddressClaim of one of our names.
+type Claim struct {
+	Name, UID, ResourceVersion string
+	// OwnerUIDs are the UIDs of its owners, OwnerClusters the UIDs among them
+	// that belong to a Cluster of our Cluster's name.
+	OwnerUIDs, OwnerClusters []string
+	Deleting                 bool
+	Role                     Role // from its label; empty if it has none
+	Pool                     PoolRef
+	// Outdated says that labels or owner references differ from what we write today.
+	Outdated bool
+	// Bound says that the provider named an IPAddress, Address is that object; nil
+	// while it is not visible.
+	Bound   bool
+	Address *Address
+}
+
+// Address is an IPAddress as its provider made it.
+type Address struct {
+	Name, Text string
+	// Claim is the claim that it names, Pool its pool.
+	Claim    string
+	Pool     PoolRef
+	Deleting bool
+}
+
+// Holder is somebody else who uses an address.
+type Holder struct {
+	Kind, Namespace, Name string
+	// Where says which field holds it.
+	Where string
+}
+
+// String returns "Kind namespace/name (where)".
+func (h Holder) String() string {
+	text := h.Kind + " " + h.Namespace + "/" + h.Name
+	if h.Where != "" {
+		text += " (" + h.Where + ")"
+	}
+	return text
+}
+
+func (c *Cluster) annotated(key, value string) bool { return c.Annotations[key] == value }
+
+func (c *Cluster) disabled(role Role) bool {
+	return c.annotated(role.EnabledAnnotation(), "false")
+}
+
+func (c *Cluster) paused() bool {
+	_, annotated := c.Annotations[PausedAnnotation]
+	return annotated || (c.Paused != nil && *c.Paused)
+}
+
+// ownedBy tells whether the Cluster of that UID owns the claim and the claim is of the role.
+func (c *Claim) ownedBy(uid string, role Role) bool {
+	if c.Role != "" && c.Role != role {
+		return false
+	}
+	for _, owner := range c.OwnerUIDs {
+		if owner == uid {
+			return true
+		}
+	}
+	return false
+}

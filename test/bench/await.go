@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// await waits until ask says true, asking at each change. ask takes the mutex
+// itself.
+func (r *recorder) await(ctx context.Context, ask func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not within %s", patience))
+	defer cancel()
+	for {
+		r.mutex.Lock()
+		changed := r.changed
+		r.mutex.Unlock()
+		if ask() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// finished returns how many Clusters of a namespace are done.
+func (r *recorder) finished(namespace string) int {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	count := 0
+	for key, t := range r.clusters {
+		if key.Namespace == namespace && !t.done().IsZero() {
+			count++
+		}
+	}
+	return count
+}
+
+// timelines returns what is known of all Clusters of a namespace.
+func (r *recorder) timelines(namespace string) []timeline {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var all []timeline
+	for key, t := range r.clusters {
+		if key.Namespace == namespace {
+			c := *t
+			c.published, c.bound, c.reference = maps.Clone(t.published), maps.Clone(t.bound), maps.Clone(t.reference)
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// addressesOf returns the addresses of both claims of a Cluster by role, or false
+// as long as one of them has none.
+func (r *recorder) addressesOf(key types.NamespacedName) (map[string]string, bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	t := r.clusters[key]
+	if t == nil {
+		return nil, false
+	}
+	addresses := map[string]string{}
+	for _, role := range roles {
+		address := r.addresses[types.NamespacedName{Namespace: key.Namespace, Name: t.reference[role]}]
+		if address == "" {
+			return nil, false
+		}
+		addresses[role] = address
+	}
+	return addresses, true
+}
+
+// carried returns how long after its creation a Cluster carried both VIPs, or
+// false as long as it does not.
+func (r *recorder) carried(key types.NamespacedName) (time.Duration, bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	t := r.clusters[key]
+	if t == nil || t.carried.IsZero() {
+		return 0, false
+	}
+	return t.carried.Sub(t.created), true
+}
+
+// empty tells whether a namespace has no Cluster, claim or address.
+func (r *recorder) empty(namespace string) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return !inside(r.clusters, namespace) && !inside(r.claims, namespace) && !inside(r.addresses, namespace)
+}
+
+func inside[T any](objects map[types.NamespacedName]T, namespace string) bool {
+	for key := range objects {
+		if key.Namespace == namespace {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,61 @@
+// Command bench measures the allocator against a script on a management cluster
+// of its own:
+//
+//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-alone 20] [-quiet 10s]
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/bench"
+	"github.com/gorizond/capi-vip-allocator/test/management"
+)
+
+func main() {
+	options := bench.Options{Progress: os.Stderr}
+	flag.IntVar(&options.Clusters, "clusters", 100, "how many clusters are created at once")
+	flag.IntVar(&options.Rounds, "rounds", 1, "how often the floor and the allocator alternate")
+	flag.IntVar(&options.Alone, "alone", 20, "how many clusters are created one after another, each alone (0: leave that out)")
+	flag.DurationVar(&options.Quiet, "quiet", 10*time.Second, "how long to listen when nothing changes (0: leave that out)")
+	keep := flag.Bool("keep", false, "keep the folder with the logs")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A second Ctrl-C ends at once: it need not wait for an orderly stop.
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx, options, *keep); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, options bench.Options, keep bool) error {
+	if options.Clusters < 1 || options.Rounds < 0 || options.Alone < 0 {
+		return fmt.Errorf("%d clusters, %d rounds, %d alone: too few", options.Clusters, options.Rounds, options.Alone)
+	}
+	fmt.Fprintln(os.Stderr, "building the allocator")
+	if _, err := allocator.Build(ctx); err != nil {
+		return err
+	}
+	cluster, err := management.Start(ctx, management.Options{Progress: os.Stderr, KeepDir: keep})
+	if err != nil {
+		return err
+	}
+	defer cluster.Stop()
+	if keep {
+		fmt.Fprintln(os.Stderr, "logs and data:", cluster.Dir())
+	}
+	report, err := bench.Run(ctx, cluster, options)
+	if err != nil {
+		return err
+	}
+	report.Print(os.Stdout)
+	return nil
+}

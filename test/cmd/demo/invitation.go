@@ -1,0 +1,29 @@
+package main
+
+import "fmt"
+
+// invitation is what a newcomer may try next. Every line works as it stands.
+const invitation = `
+The cluster keeps running. In another terminal:
+
+  export KUBECONFIG=%s
+  kubectl get clusters -L vip.capi.gorizond.io/control-plane-vip,vip.capi.gorizond.io/ingress-vip
+  kubectl describe cluster plain
+  kubectl get globalinclusterippools,ipaddressclaims,ipaddresses
+
+Press Ctrl-C to stop.
+`
+
+// invite prints what to try next, below the table.
+func (s *screen) invite(kubeconfig string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.footer = fmt.Sprintf(invitation, kubeconfig)
+	fmt.Fprint(s.out, s.footer)
+	// The table above is drawn anew together with these lines.
+	for _, c := range s.footer {
+		if c == '\n' {
+			s.drawn++
+		}
+	}
+}

@@ -1,0 +1,52 @@
+// Command management runs a Cluster API management cluster for tests and demos
+// on this machine, until it is interrupted:
+//
+//	go run ./cmd/management [-dir D | -keep] [-runtime-sdk]
+//	go run ./cmd/management -build   # only compile the components, for later
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/gorizond/capi-vip-allocator/test/management"
+)
+
+func main() {
+	var options management.Options
+	flag.StringVar(&options.Dir, "dir", "", "empty folder for data and logs, kept at the end (default: a temporary one)")
+	flag.BoolVar(&options.KeepDir, "keep", false, "keep the temporary folder at the end")
+	flag.BoolVar(&options.RuntimeSDK, "runtime-sdk", false, "turn on the RuntimeSDK feature gate of Cluster API")
+	build := flag.Bool("build", false, "compile the components, which takes minutes the first time, and end")
+	flag.Parse()
+	options.Progress = os.Stderr
+	if err := run(options, *build); err != nil {
+		fmt.Fprintln(os.Stderr, "management:", err)
+		os.Exit(1)
+	}
+}
+
+func run(options management.Options, build bool) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if build {
+		_, err := management.Build(ctx, options.Progress)
+		return err
+	}
+	cluster, err := management.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer cluster.Stop()
+	fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig())
+	fmt.Fprintf(os.Stderr, "logs:      %s\naudit log: %s\nPress Ctrl-C to stop.\n",
+		filepath.Dir(cluster.AuditLog()), cluster.AuditLog())
+	<-ctx.Done()
+	fmt.Fprintln(os.Stderr, "stopping")
+	return nil
+}

@@ -1,0 +1,215 @@
+package management
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Binaries are the paths of the compiled programs. The manifests of a provider
+// lie in the folder "manifests" beside its binary.
+type Binaries struct {
+	Kubernetes string // etcd, kube-apiserver and kube-controller-manager in one
+	CAPI       string // Cluster API core provider
+	IPAM       string // in-cluster IPAM provider
+}
+
+// program is something to compile in one of the component modules.
+type program struct {
+	name     string
+	pkg      string   // what to build, as seen from the component's folder
+	module   string   // the module whose version it reports
+	stamps   []string // packages that hold the version, as set by the linker
+	crds     string   // folder of CRDs in module, "" if it has none
+	webhooks string   // file of webhook configurations in module
+}
+
+func programs() []program {
+	return []program{{
+		name:   "kubernetes",
+		pkg:    ".",
+		module: "k8s.io/kubernetes",
+		stamps: []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"},
+	}, {
+		name:     "capi",
+		pkg:      "sigs.k8s.io/cluster-api/core",
+		module:   "sigs.k8s.io/cluster-api",
+		stamps:   []string{"sigs.k8s.io/cluster-api/version"},
+		crds:     "core/config/crd/bases",
+		webhooks: "core/config/webhook/manifests.yaml",
+	}, {
+		name:     "ipam",
+		pkg:      "sigs.k8s.io/cluster-api-ipam-provider-in-cluster",
+		module:   "sigs.k8s.io/cluster-api-ipam-provider-in-cluster",
+		stamps:   []string{"k8s.io/client-go/pkg/version"},
+		crds:     "config/crd/bases",
+		webhooks: "config/webhook/manifests.yaml",
+	}}
+}
+
+// Build compiles the programs that are missing, one after the other, into a
+// cache folder of the user, and prints what it does to progress (nil is silent).
+// The first time this takes minutes and downloads modules; a change of a
+// component's module or of the Go version makes another entry. Several processes
+// may call Build at once: one builds, the others wait for it.
+func Build(ctx context.Context, progress io.Writer) (Binaries, error) {
+	return build(ctx, newProgress(progress))
+}
+
+func build(ctx context.Context, progress *progress) (Binaries, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return Binaries{}, fmt.Errorf("find the cache folder: %w", err)
+	}
+	cache = filepath.Join(cache, "capi-vip-allocator")
+	sources, err := componentsDir(ctx)
+	if err != nil {
+		return Binaries{}, err
+	}
+	paths := map[string]string{}
+	for _, p := range programs() {
+		source := filepath.Join(sources, p.name)
+		key, err := p.key(ctx, source)
+		if err != nil {
+			return Binaries{}, fmt.Errorf("identify %s: %w", p.name, err)
+		}
+		entry := filepath.Join(cache, p.name+"-"+key)
+		if err := p.ensure(ctx, source, entry, progress); err != nil {
+			return Binaries{}, fmt.Errorf("build %s: %w", p.name, err)
+		}
+		paths[p.name] = filepath.Join(entry, p.name)
+	}
+	return Binaries{Kubernetes: paths["kubernetes"], CAPI: paths["capi"], IPAM: paths["ipam"]}, nil
+}
+
+// ensure makes the cache entry unless it exists. An entry appears complete, by
+// a rename, so looking for it needs no lock.
+func (p program) ensure(ctx context.Context, source, entry string, progress *progress) error {
+	if exists(entry) {
+		return nil
+	}
+	cache := filepath.Dir(entry)
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	unlock, err := lock(ctx, filepath.Join(cache, "build.lock"), func() {
+		progress.say("waiting for another process that builds %s", p.name)
+	})
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if exists(entry) {
+		return nil
+	}
+	temporary := filepath.Join(cache, "building")
+	// What a killed build left; nobody else uses it under the lock.
+	if err := os.RemoveAll(temporary); err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary)
+	if err := os.Mkdir(temporary, 0o755); err != nil {
+		return err
+	}
+	if err := p.compile(ctx, source, temporary, progress); err != nil {
+		return err
+	}
+	return os.Rename(temporary, entry)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// compile puts the binary and its manifests into a folder.
+func (p program) compile(ctx context.Context, source, target string, progress *progress) error {
+	begin := time.Now()
+	elapsed := func() time.Duration { return time.Since(begin).Round(time.Second) }
+	progress.say("building %s: the first time this takes minutes", p.name)
+	stop := progress.sayEvery(30*time.Second, func() string {
+		return fmt.Sprintf("still building %s after %s", p.name, elapsed())
+	})
+	defer stop()
+
+	version, module, err := p.locate(ctx, source)
+	if err != nil {
+		return err
+	}
+	_, err = goCommand(ctx, source, "build", "-buildvcs=false",
+		"-ldflags", p.ldflags(version), "-o", filepath.Join(target, p.name), p.pkg)
+	if err != nil {
+		return err
+	}
+	if err := p.copyManifests(module, filepath.Join(target, "manifests")); err != nil {
+		return err
+	}
+	progress.say("built %s %s in %s", p.name, version, elapsed())
+	return nil
+}
+
+// locate downloads the program's module and returns its version and folder.
+func (p program) locate(ctx context.Context, source string) (version, dir string, err error) {
+	if _, err := goCommand(ctx, source, "mod", "download", p.module); err != nil {
+		return "", "", err
+	}
+	out, err := goCommand(ctx, source, "list", "-m", "-f", "{{.Version}}\n{{.Dir}}", p.module)
+	if err != nil {
+		return "", "", err
+	}
+	version, dir, _ = strings.Cut(strings.TrimSpace(out), "\n")
+	return version, dir, nil
+}
+
+// ldflags stamp the version as the official builds do: Cluster API refuses an
+// API server without one, and user agents carry it.
+func (p program) ldflags(version string) string {
+	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+	flags := []string{"-s -w"}
+	for _, stamp := range p.stamps {
+		flags = append(flags,
+			"-X "+stamp+".gitVersion="+version,
+			"-X "+stamp+".gitMajor="+parts[0],
+			"-X "+stamp+".gitMinor="+parts[1])
+	}
+	return strings.Join(flags, " ")
+}
+
+// copyManifests copies the CRDs and webhook configurations out of the module, so
+// that a later start needs no module cache.
+func (p program) copyManifests(module, target string) error {
+	if p.crds == "" {
+		return nil
+	}
+	if err := os.CopyFS(filepath.Join(target, "crds"), os.DirFS(filepath.Join(module, p.crds))); err != nil {
+		return err
+	}
+	content, err := os.ReadFile(filepath.Join(module, p.webhooks))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(target, "webhooks.yaml"), content, 0o644)
+}
+
+// goCommand runs the go command in a folder and returns what it prints. A
+// workspace is ignored: the component modules stand alone.
+func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	// Interrupted, the go command stops its compilers and cleans up.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go %s in %s: %w\n%s", strings.Join(args, " "), dir, err, stderr.String())
+	}
+	return stdout.String(), nil
+}

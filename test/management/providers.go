@@ -1,0 +1,72 @@
+package management
+
+import (
+	"context"
+	"path/filepath"
+	"strconv"
+)
+
+// The namespaces in which the usual manifests put the providers.
+const (
+	capiNamespace = "capi-system"
+	ipamNamespace = "capi-ipam-in-cluster-system"
+)
+
+// Both providers listen on three ports.
+const (
+	webhookPort = iota // on all addresses: the programs have no flag for it
+	healthPort
+	metricsPort
+	providerPorts
+)
+
+func (c *Cluster) capi(runtimeSDK bool) *component {
+	manifests := manifestsOf(c.binaries.CAPI)
+	return &component{
+		name:    CAPI,
+		binary:  c.binaries.CAPI,
+		sockets: providerPorts,
+		publish: func(ctx context.Context, ports []int) error {
+			return c.installProvider(ctx, manifests, capiNamespace, "capi-", ports[webhookPort])
+		},
+		flags: func(ports []int) []string {
+			return append(c.providerFlags(CAPI, ports),
+				"--health-addr="+address(ports[healthPort]),
+				"--feature-gates=ClusterTopology=true,RuntimeSDK="+strconv.FormatBool(runtimeSDK),
+				// Nothing old is stored here, and the migration would compete with the tests.
+				"--skip-crd-migration-phases=StorageVersionMigration,CleanupManagedFields",
+			)
+		},
+		ready: c.providerReady("topology/cluster"),
+	}
+}
+
+func (c *Cluster) ipam() *component {
+	manifests := manifestsOf(c.binaries.IPAM)
+	return &component{
+		name:    IPAM,
+		binary:  c.binaries.IPAM,
+		sockets: providerPorts,
+		publish: func(ctx context.Context, ports []int) error {
+			return c.installProvider(ctx, manifests, ipamNamespace, "capi-ipam-in-cluster-", ports[webhookPort])
+		},
+		flags: func(ports []int) []string {
+			return append(c.providerFlags(IPAM, ports),
+				"--health-probe-bind-address="+address(ports[healthPort]))
+		},
+		ready: c.providerReady("ipaddressclaim"),
+	}
+}
+
+func (c *Cluster) providerFlags(name string, ports []int) []string {
+	return []string{
+		"--kubeconfig=" + c.kubeconfigPath(name),
+		"--leader-elect=false",
+		"--webhook-port=" + strconv.Itoa(ports[webhookPort]),
+		"--webhook-cert-dir=" + c.authority.servingDir(),
+		"--webhook-cert-name=" + filepath.Base(c.authority.servingFile()),
+		"--webhook-key-name=" + filepath.Base(c.authority.servingKey()),
+		"--diagnostics-address=" + address(ports[metricsPort]),
+		"--insecure-diagnostics",
+	}
+}
