@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clusterv1beta1 "sigs.k8s.io/cluster-api/api/core/v1beta1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -34,30 +33,6 @@ func Cluster(c *clusterv1.Cluster) vip.Cluster {
 func ClassOf(c *clusterv1.Cluster) vip.ClassKey {
 	ref := c.Spec.Topology.ClassRef
 	return classKey(ref.Namespace, ref.Name, c.Namespace)
-}
-
-// ClusterV1Beta1 views a Cluster of Cluster API v1beta1.
-func ClusterV1Beta1(c *clusterv1beta1.Cluster) vip.Cluster {
-	view := clusterMeta(&c.ObjectMeta)
-	if c.Spec.Paused {
-		view.Paused = &c.Spec.Paused
-	}
-	view.Endpoint = vip.Endpoint{Host: c.Spec.ControlPlaneEndpoint.Host, Port: c.Spec.ControlPlaneEndpoint.Port}
-	view.AbsentEndpoint = map[string]any{"host": "", "port": 0}
-	view.HasInfrastructure = c.Spec.InfrastructureRef != nil
-	view.InfrastructureProvisioned = c.Status.InfrastructureReady
-	if topology := c.Spec.Topology; topology != nil {
-		view.HasTopology = true
-		view.Class = classKey(topology.ClassNamespace, topology.Class, c.Namespace)
-		for i := range topology.Variables {
-			variable := &topology.Variables[i]
-			view.Variables = append(view.Variables, vip.Variable{Name: variable.Name, Value: json.RawMessage(variable.Value.Raw)})
-		}
-	}
-	if c.Status.V1Beta2 != nil {
-		view.Conditions = ownConditions(c.Status.V1Beta2.Conditions)
-	}
-	return view
 }
 
 func clusterMeta(m *metav1.ObjectMeta) vip.Cluster {

@@ -106,7 +106,7 @@ func poolList(key string, labels, annotations map[string]string, errs *[]error) 
 	inLabel, hasLabel := labels[key]
 	inAnnotation, hasAnnotation := annotations[key]
 	var entries []string
-	if hasLabel && !(hasAnnotation && inLabel == "true") {
+	if marksOnly := hasAnnotation && inLabel == "true"; hasLabel && !marksOnly {
 		entries = strings.FieldsFunc(inLabel, func(r rune) bool { return r == '_' || r == ',' || r == ' ' })
 	}
 	if hasAnnotation {
