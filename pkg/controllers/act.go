@@ -1,16 +1,13 @@
 package controllers
 
 import (
-	"fmt"
 	"reflect"
 	"time"
 
 	"github.com/sirupsen/logrus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
-	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -28,6 +25,9 @@ func (h *handler) act(p *pass) error {
 			return err
 		}
 	}
+	if err := h.acquireLeases(p); err != nil {
+		return err
+	}
 	if err := h.patchCluster(p); err != nil {
 		return err
 	}
@@ -37,35 +37,6 @@ func (h *handler) act(p *pass) error {
 		}
 	}
 	return h.report(p)
-}
-
-func (h *handler) ensureClaim(p *pass, role vip.Role) error {
-	outcome := p.decision.Roles[role]
-	name := p.cluster.Namespace + "/" + role.ClaimName(p.cluster.Name)
-	existing := p.snapshot.Claims[role]
-	if existing != nil {
-		h.memory.sawClaim(name)
-	}
-	if outcome == nil || !outcome.Ensure {
-		return nil
-	}
-	var live *ipamv1.IPAddressClaim
-	if existing != nil {
-		var err error
-		if live, err = h.observer.claims.Get(p.cluster.Namespace, existing.Name); err != nil {
-			return fmt.Errorf("get claim %s: %w", name, err)
-		}
-	} else if !h.memory.creates(name, outcome.Pool) {
-		h.wakeIn(p.cluster.Namespace, p.cluster.Name, unseenFor)
-		return nil
-	}
-	h.log(p.key, outcome).Debug("Applying claim")
-	if err := h.claims.Ensure(h.ctx, &p.snapshot.Cluster, role, kube.DesiredClaim(live, &p.snapshot.Cluster, role, outcome.Pool)); err != nil {
-		h.memory.sawClaim(name)
-		h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)
-		return err
-	}
-	return nil
 }
 
 // patchCluster sends the patch. One that is refused is either a lost race, which
@@ -166,22 +137,6 @@ func (h *handler) tryEachRole(p *pass, cause error) {
 		outcome.Message = "the API server refuses the change: " + short(cause.Error())
 		p.decision.Conditions[outcome.Role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message}
 	}
-}
-
-// releaseClaim deletes a claim unless it changed since it was read; then its own
-// event brings us back.
-func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
-	if outcome.Release == nil {
-		return nil
-	}
-	err := h.claims.Delete(h.ctx, p.cluster.Namespace, outcome.Release)
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err == nil {
-		h.log(p.key, outcome).WithField("claim", outcome.Release.Name).Info("Released claim")
-	}
-	return err
 }
 
 func (h *handler) log(key string, outcome *vip.Outcome) *logrus.Entry {

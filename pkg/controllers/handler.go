@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ type handler struct {
 	waiters  *waiters
 	writer   *kube.Writer
 	claims   *kube.Claims
+	leases   *kube.Leases
 	reporter *reporter
 	metrics  *metrics.Metrics
 }
@@ -87,19 +89,24 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 
 func (h *handler) reconcile(key string, cluster *clusterv1.Cluster) (metrics.Result, error) {
 	p := &pass{key: key, cluster: cluster}
+	began := h.waiters.now()
 	var err error
 	if p.snapshot, err = h.observer.observe(cluster); err != nil {
 		return metrics.Error, err
 	}
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
-		h.waiters.remove(key)
+		h.passOn(key, h.waiters.remove(key))
 		return metrics.Skipped, nil
 	}
 	if err := h.act(p); err != nil {
 		return metrics.Error, err
 	}
-	h.waiters.set(key, p.snapshot, &p.decision)
+	declined, missed := h.waiters.set(key, cluster, p.snapshot, &p.decision, began)
+	h.passOn(key, declined)
+	if missed {
+		h.wakeIn(cluster.Namespace, cluster.Name, 0)
+	}
 	switch {
 	case len(p.decision.Roles) == 0:
 		return metrics.Skipped, nil
@@ -111,12 +118,31 @@ func (h *handler) reconcile(key string, cluster *clusterv1.Cluster) (metrics.Res
 
 func (h *handler) forget(key string) error {
 	h.memory.forget(key)
-	h.waiters.remove(key)
+	h.passOn(key, h.waiters.remove(key))
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
 		return fmt.Errorf("key %q: %w", key, err)
 	}
 	return h.claims.Forget(h.ctx, namespace, name)
+}
+
+// passOn gives the place of a Cluster that declined a pool's invitation to the next.
+func (h *handler) passOn(key string, declined vip.PoolRef) {
+	if pool := h.observer.pools.Get(declined); pool != nil {
+		h.waiters.decline(key, pool)
+		h.invite(pool)
+	}
+}
+
+// invite wakes as many Clusters that wait for a pool like this one as it has room for.
+func (h *handler) invite(pool *kube.Pool) {
+	room := int64(math.MaxInt64)
+	if pool.Known {
+		room = pool.Usable - h.observer.taken(pool, nil)
+	}
+	for _, waiting := range h.waiters.invite(pool, room) {
+		h.wakeIn(waiting.namespace, waiting.name, 0)
+	}
 }
 
 // wakeIn enqueues the Cluster; a delay of zero enqueues it at once, past any

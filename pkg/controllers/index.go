@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"sort"
-	"strings"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -13,10 +12,10 @@ import (
 
 // Names of indexes on the caches.
 const (
-	byClass       = "vip.capi.gorizond.io/class"
-	byClassName   = "vip.capi.gorizond.io/class-name"
-	byAddress     = "vip.capi.gorizond.io/address"
-	unboundByPool = "vip.capi.gorizond.io/unbound-by-pool"
+	byClass     = "vip.capi.gorizond.io/class"
+	byClassName = "vip.capi.gorizond.io/class-name"
+	byAddress   = "vip.capi.gorizond.io/address"
+	byUID       = "vip.capi.gorizond.io/uid"
 )
 
 func (o *observer) addIndexers() {
@@ -41,19 +40,9 @@ func (o *observer) addIndexers() {
 		}
 		return nil, nil
 	})
-	o.claims.AddIndexer(unboundByPool, func(c *ipamv1.IPAddressClaim) ([]string, error) {
-		if _, _, ours := vip.ParseClaimName(c.Name); !ours || c.Status.AddressRef.Name != "" || !c.DeletionTimestamp.IsZero() {
-			return nil, nil
-		}
-		ref := c.Spec.PoolRef
-		return []string{poolIndexKey(ref.APIGroup, ref.Kind, ref.Name)}, nil
+	o.clusters.AddIndexer(byUID, func(c *clusterv1.Cluster) ([]string, error) {
+		return []string{string(c.UID)}, nil
 	})
-}
-
-// poolIndexKey leaves the namespace out: whether a kind has one is only known
-// once its CRD is installed, which may be long after the claim was indexed.
-func poolIndexKey(group, kind, name string) string {
-	return strings.Join([]string{group, kind, name}, "/")
 }
 
 func clusterAddresses(c *clusterv1.Cluster) []string {

@@ -16,7 +16,9 @@ type memory struct {
 	clusters map[string]*clusterMemory
 	// creating holds the claims that we made and no cache has shown, by namespace/name.
 	creating map[string]createdClaim
-	now      func() time.Time
+	// made holds when we made the claims that are not bound yet.
+	made map[string]time.Time
+	now  func() time.Time
 }
 
 type clusterMemory struct {
@@ -44,7 +46,7 @@ type createdClaim struct {
 const unseenFor = 5 * time.Second
 
 func newMemory() *memory {
-	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, now: time.Now}
+	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, made: map[string]time.Time{}, now: time.Now}
 }
 
 func (m *memory) cluster(key string) *clusterMemory {
@@ -90,16 +92,38 @@ func (m *memory) behind(key, resourceVersion string) bool {
 	return true
 }
 
-// creates notes that the claim is being made on the pool. It reports false if that
-// was done a moment ago and the cache merely does not show it yet.
-func (m *memory) creates(claim string, pool vip.PoolRef) bool {
+// reserve notes that the claim is being made on the pool. It reports false, and when
+// to look again, if that was done a moment ago and the cache merely does not show
+// it yet, or if other passes have taken the room meanwhile. room counts what was
+// free but for the claims that the caller does not know.
+func (m *memory) reserve(claim string, pool vip.PoolRef, room int64, known func(claim string) bool) (ok bool, again time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if made, known := m.creating[claim]; known && m.now().Sub(made.at) < unseenFor {
-		return false
+	if made, exists := m.creating[claim]; exists && m.now().Sub(made.at) < unseenFor {
+		return false, unseenFor
+	}
+	if m.unseenLocked(pool, known) >= room {
+		return false, 0
 	}
 	m.creating[claim] = createdClaim{pool: pool, at: m.now()}
-	return true
+	m.made[claim] = m.now()
+	return true, 0
+}
+
+// seenSince tells whether what was seen at that time was seen after we made the
+// claim. A claim that an earlier process made counts as older than anything.
+func (m *memory) seenSince(claim string, seen time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	made, known := m.made[claim]
+	return !known || seen.After(made)
+}
+
+// settled forgets when the claim was made: it is bound, or gone.
+func (m *memory) settled(claim string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.made, claim)
 }
 
 // sawClaim notes that the cache shows the claim, or that making it failed.
@@ -110,10 +134,14 @@ func (m *memory) sawClaim(claim string) {
 }
 
 // unseen counts the claims made on the pool that the caller does not know.
-func (m *memory) unseen(pool vip.PoolRef, known func(claim string) bool) int {
+func (m *memory) unseen(pool vip.PoolRef, known func(claim string) bool) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	count := 0
+	return m.unseenLocked(pool, known)
+}
+
+func (m *memory) unseenLocked(pool vip.PoolRef, known func(claim string) bool) int64 {
+	count := int64(0)
 	for claim, made := range m.creating {
 		if m.now().Sub(made.at) >= unseenFor {
 			delete(m.creating, claim)

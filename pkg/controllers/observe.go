@@ -23,6 +23,8 @@ type observer struct {
 	claims    ipamcontrollers.IPAddressClaimCache
 	addresses ipamcontrollers.IPAddressCache
 	pools     *kube.Pools
+	leases    *kube.Leases
+	ledger    *ledger
 	memory    *memory
 	settings  vip.Settings
 	// views remembers how a class was read, since a class serves many Clusters.
@@ -53,9 +55,11 @@ func (o *observer) observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 	}
 	o.observeNeeds(s, class)
 	s.Pools = o.poolsFor(s)
+	s.Recoveries = o.recoveries(s)
 	if s.Holders, err = o.holders(s); err != nil {
 		return nil, err
 	}
+	o.observeContest(s)
 	return s, nil
 }
 
@@ -122,48 +126,6 @@ func (o *observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) 
 	s.Class.Roles = roles
 }
 
-// poolsFor views the pools that serve the Cluster's class or back its claims, less
-// the addresses that claims of other Clusters wait for.
-func (o *observer) poolsFor(s *vip.Snapshot) []vip.Pool {
-	var pools []vip.Pool
-	for _, pool := range o.pools.List() {
-		if pool.Serves.Class(s.Cluster.Class) || claimed(s, pool.Ref) {
-			pools = append(pools, pool.View(o.unbound(pool.Ref, &s.Cluster)))
-		}
-	}
-	return pools
-}
-
-func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
-	for _, claim := range s.Claims {
-		if claim != nil && claim.Pool == pool {
-			return true
-		}
-	}
-	return false
-}
-
-// unbound counts our claims of other Clusters that wait on the pool, including
-// those that we made and the cache does not show yet.
-func (o *observer) unbound(ref vip.PoolRef, cluster *vip.Cluster) int {
-	claims, err := o.claims.GetByIndex(unboundByPool, poolIndexKey(ref.Group, ref.Kind, ref.Name))
-	if err != nil {
-		return 0
-	}
-	own := map[string]bool{}
-	for _, role := range vip.Roles() {
-		own[cluster.Namespace+"/"+role.ClaimName(cluster.Name)] = true
-	}
-	seen := map[string]bool{}
-	for _, claim := range claims {
-		key := claim.Namespace + "/" + claim.Name
-		if !own[key] && (ref.Namespace == "" || ref.Namespace == claim.Namespace) {
-			seen[key] = true
-		}
-	}
-	return len(seen) + o.memory.unseen(ref, func(claim string) bool { return own[claim] || seen[claim] })
-}
-
 // holders finds who else uses an address that the Cluster claims or carries.
 func (o *observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error) {
 	result := map[netip.Addr][]vip.Holder{}
@@ -178,8 +140,11 @@ func (o *observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error)
 		}
 		for _, address := range addresses {
 			if !ownAddress(s, address) {
-				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name})
+				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name, Rival: o.isRival(address)})
 			}
+		}
+		if holder, leased := o.leases.HolderOf(key); leased && holder.ClusterUID != s.Cluster.UID {
+			holders = append(holders, vip.Holder{Kind: "Cluster", Name: holder.Cluster, Where: "Lease " + kube.LeaseName(key)})
 		}
 		if len(holders) > 0 {
 			result[key] = holders
@@ -227,14 +192,29 @@ func keysOfInterest(s *vip.Snapshot) []netip.Addr {
 	return result
 }
 
-func ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress) bool {
-	if address.Namespace != s.Cluster.Namespace {
+// isRival tells whether the IPAddress belongs to a VIP claim of a Cluster that exists.
+func (o *observer) isRival(address *ipamv1.IPAddress) bool {
+	name, _, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name)
+	if !ours {
 		return false
 	}
-	for _, claim := range s.Claims {
-		if claim != nil && claim.Address != nil && claim.Address.Name == address.Name {
-			return true
-		}
+	claim, err := o.claims.Get(address.Namespace, address.Spec.ClaimRef.Name)
+	if err != nil {
+		return false
 	}
-	return false
+	cluster, err := o.clusters.Get(address.Namespace, name)
+	return err == nil && kube.OwnedBy(claim.OwnerReferences, string(cluster.UID))
+}
+
+// ownAddress tells whether the IPAddress is one of the Cluster's claims'. After a
+// lost claim was half taken back it may exist before its claim does.
+func ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress) bool {
+	cluster, role, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name)
+	if address.Namespace != s.Cluster.Namespace || !ours || cluster != s.Cluster.Name {
+		return false
+	}
+	if claim := s.Claims[role]; claim != nil {
+		return claim.Address != nil && claim.Address.Name == address.Name
+	}
+	return kube.OwnedBy(address.OwnerReferences, s.Cluster.UID)
 }

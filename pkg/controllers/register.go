@@ -21,6 +21,7 @@ type Options struct {
 	Config   *rest.Config
 	Factory  controller.SharedControllerFactory
 	Pools    *kube.Pools
+	Leases   *kube.Leases
 	Settings vip.Settings
 	Recorder record.EventRecorder
 	Metrics  *metrics.Metrics
@@ -53,17 +54,22 @@ func Register(ctx, writes context.Context, o Options) error {
 	memory := newMemory()
 	observer := &observer{
 		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
-		pools: o.Pools, memory: memory, settings: o.Settings,
+		pools: o.Pools, leases: o.Leases, ledger: newLedger(), memory: memory, settings: o.Settings,
 	}
 	observer.addIndexers()
 	h := &handler{
 		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, waiters: newWaiters(),
-		writer: writer, claims: claimWriter, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
+		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
 	}
-	w := &waker{observer: observer, waiters: h.waiters, wake: func(namespace, name string) { h.wakeIn(namespace, name, 0) }}
-	if err := w.watch(claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
+	keeper := newLeaseKeeper(observer)
+	w := &waker{
+		observer: observer, waiters: h.waiters, invite: h.invite, pools: newPoolReporter(o.Recorder, o.Pools), leases: keeper,
+		wake: func(namespace, name string) { h.wakeIn(namespace, name, 0) },
+	}
+	if err := w.watch(ctx, claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
+	go keeper.run(ctx)
 	clusters.OnChange(ctx, clusterHandler, h.onChange)
 	return nil
 }

@@ -32,16 +32,17 @@ type reporter struct {
 func (h *handler) report(p *pass) error {
 	h.settling(p)
 	before := kube.Cluster(p.cluster).Conditions
-	wrote, err := h.writer.PatchConditions(h.ctx, p.cluster, p.decision.Conditions, metav1.Now())
+	updated, err := h.writer.PatchConditions(h.ctx, p.cluster, p.decision.Conditions, metav1.Now())
 	switch {
 	case apierrors.IsInvalid(err):
 		// Cluster API wrote its own conditions meanwhile, and that event wakes us.
 		return nil
 	case err != nil:
 		return err
-	case !wrote:
+	case updated == nil:
 		return nil
 	}
+	h.memory.wrote(p.key, updated.ResourceVersion)
 	for _, role := range vip.Roles() {
 		outcome := p.decision.Roles[role]
 		if outcome == nil {

@@ -1,10 +1,14 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -19,27 +23,47 @@ import (
 type waker struct {
 	observer *observer
 	waiters  *waiters
+	invite   func(pool *kube.Pool)
+	pools    *poolReporter
+	leases   *leaseKeeper
 	wake     func(namespace, name string)
 }
 
-// watch registers the waker with every cache.
-func (w *waker) watch(claims, addresses, classes, clusters cache.SharedIndexInformer) error {
-	for _, err := range []error{
-		kube.OnEvent(claims, w.onClaim),
-		kube.OnEvent(addresses, w.onAddress),
-		kube.OnEvent(classes, w.onClass),
-		kube.OnEvent(clusters, w.onCluster),
-		w.observer.pools.OnEvent(w.onPool),
-	} {
-		if err != nil {
-			return fmt.Errorf("watch for wake-ups: %w", err)
-		}
+// watch registers the waker with every cache and waits until it has seen all that
+// is there, or ctx ends: the ledger must be complete before the first decision.
+func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters cache.SharedIndexInformer) error {
+	var all []cache.InformerSynced
+	var errs []error
+	add := func(synced cache.InformerSynced, err error) {
+		all, errs = append(all, synced), append(errs, err)
+	}
+	add(kube.OnEvent(claims, w.onClaim))
+	add(kube.OnEvent(addresses, w.onAddress))
+	add(kube.OnEvent(classes, w.onClass))
+	add(kube.OnEvent(clusters, w.onCluster))
+	add(w.observer.leases.OnEvent(w.onLease))
+	errs = append(errs, w.observer.pools.OnEvent(w.onPool))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("watch for wake-ups: %w", err)
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), all...) {
+		return fmt.Errorf("watch for wake-ups: %w", ctx.Err())
 	}
 	return nil
 }
 
 // onClaim wakes the Cluster that the claim's name leads to.
 func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
+	w.observer.ledger.onClaim(old, current)
+	if current == nil {
+		w.observer.memory.settled(claimKey(old))
+	}
+	if old != nil && waitsForAddress(old) && (current == nil || !current.DeletionTimestamp.IsZero()) {
+		// Its place is free again although the pool's status does not change.
+		if pool := w.observer.pools.Get(w.observer.pools.Scope().Ref(old.Spec.PoolRef, old.Namespace)); pool != nil {
+			w.invite(pool)
+		}
+	}
 	if old != nil && current != nil && sameClaim(old, current) {
 		return
 	}
@@ -60,6 +84,7 @@ func sameClaim(a, b *ipamv1.IPAddressClaim) bool {
 // onAddress wakes the Cluster whose claim the address is bound to, and those that
 // use the same address.
 func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
+	w.observer.ledger.onAddress(old, current)
 	if old != nil && current != nil && old.UID == current.UID &&
 		old.DeletionTimestamp.IsZero() == current.DeletionTimestamp.IsZero() && old.Spec.Address == current.Spec.Address {
 		return
@@ -70,6 +95,7 @@ func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 	}
 	if key, ok := vip.Key(address.Spec.Address); ok {
 		w.wakeUsers(key.String())
+		w.leases.check(key.String())
 	}
 }
 
@@ -79,8 +105,20 @@ func (w *waker) onCluster(old, current *clusterv1.Cluster) {
 	for _, key := range append(before, after...) {
 		if !slices.Contains(before, key) || !slices.Contains(after, key) {
 			w.wakeUsers(key)
+			w.leases.check(key)
 		}
 	}
+}
+
+// onLease wakes the Clusters that use the leased address: one of them may have
+// been refused it.
+func (w *waker) onLease(old, current *coordinationv1.Lease) {
+	key, ok := kube.LeasedAddress(either(old, current))
+	if !ok || (old != nil && current != nil && kube.Holder(old) == kube.Holder(current)) {
+		return
+	}
+	w.leases.check(key.String())
+	w.wakeUsers(key.String())
 }
 
 func addressesOf(cluster *clusterv1.Cluster) []string {
@@ -128,13 +166,20 @@ func (w *waker) wakeClass(class vip.ClassKey) {
 	}
 }
 
-// onPool wakes the Clusters that wait for a pool like this one, and, when it
-// changes whom it serves, every Cluster of a class that it names.
+// onPool wakes the Clusters that wait for a pool like this one: as many as it has
+// room for if nothing but its capacity changed; all of them, the oldest first, if
+// they have something new to hear; and when it changes whom it serves, every
+// Cluster of a class that it names.
 func (w *waker) onPool(old, current *kube.Pool) {
 	if old != nil && current != nil && samePool(old, current) {
+		if old.Usable != current.Usable || old.Used != current.Used || old.Known != current.Known {
+			w.invite(current)
+			w.wakePending(current)
+		}
 		return
 	}
-	for _, waiting := range w.waiters.of(old, current) {
+	w.pools.changed(old, current)
+	for _, waiting := range w.waiters.all(old, current) {
 		w.wake(waiting.namespace, waiting.name)
 	}
 	if old != nil && current != nil && sameServes(old, current) {
@@ -146,6 +191,20 @@ func (w *waker) onPool(old, current *kube.Pool) {
 		}
 		for _, entry := range pool.Serves.Classes {
 			w.wakeEntry(entry)
+		}
+	}
+}
+
+// wakePending wakes the Clusters whose claims wait on a pool that ran dry: another
+// pool may serve them.
+func (w *waker) wakePending(pool *kube.Pool) {
+	if !pool.Known || pool.Usable > 0 {
+		return
+	}
+	for _, claim := range w.observer.ledger.pending(pool.Ref) {
+		namespace, name, _ := strings.Cut(claim, "/")
+		if cluster, _, ours := vip.ParseClaimName(name); ours {
+			w.wake(namespace, cluster)
 		}
 	}
 }
@@ -166,10 +225,10 @@ func (w *waker) wakeEntry(entry vip.ClassEntry) {
 	}
 }
 
+// samePool compares everything but capacity.
 func samePool(a, b *kube.Pool) bool {
 	viewA, viewB := a.View(0), b.View(0)
-	return a.UID == b.UID && sameServes(a, b) && viewA.Paused == viewB.Paused && viewA.Deleting == viewB.Deleting &&
-		viewA.FreeKnown == viewB.FreeKnown && viewA.Free == viewB.Free
+	return a.UID == b.UID && sameServes(a, b) && viewA.Paused == viewB.Paused && viewA.Deleting == viewB.Deleting && a.SameRanges(b)
 }
 
 func sameServes(a, b *kube.Pool) bool {

@@ -3,6 +3,8 @@ package kube
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -18,9 +20,13 @@ func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip
 		Name: claim.Name, UID: string(claim.UID), ResourceVersion: claim.ResourceVersion,
 		Deleting: !claim.DeletionTimestamp.IsZero(),
 		Role:     vip.Role(claim.Labels[vip.PoolRoleKey]),
-		Pool:     scope.ref(claim.Spec.PoolRef, claim.Namespace),
+		Pool:     scope.Ref(claim.Spec.PoolRef, claim.Namespace),
 		Bound:    claim.Status.AddressRef.Name != "",
 	}
+	if view.Deleting {
+		view.DeletedAt = claim.DeletionTimestamp.Time
+	}
+	view.Refusal = refusal(claim)
 	for _, owner := range claim.OwnerReferences {
 		view.OwnerUIDs = append(view.OwnerUIDs, string(owner.UID))
 		if isCluster(owner) && owner.Name == cluster.Name {
@@ -30,12 +36,30 @@ func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip
 	if address != nil {
 		view.Address = &vip.Address{
 			Name: address.Name, Text: address.Spec.Address, Claim: address.Spec.ClaimRef.Name,
-			Pool: scope.ref(address.Spec.PoolRef, address.Namespace), Deleting: !address.DeletionTimestamp.IsZero(),
+			Pool: scope.Ref(address.Spec.PoolRef, address.Namespace), Deleting: !address.DeletionTimestamp.IsZero(),
 		}
 	}
 	view.Outdated = outdated(claim, desiredMeta(claim, cluster, role))
 	return view
 }
+
+// refusal reads the claim's Ready condition, in the form of either contract version.
+func refusal(claim *ipamv1.IPAddressClaim) vip.Refusal {
+	if ready := meta.FindStatusCondition(claim.Status.Conditions, readyCondition); ready != nil {
+		if ready.Status == metav1.ConditionFalse {
+			return vip.Refusal{Reason: ready.Reason, Message: ready.Message}
+		}
+		return vip.Refusal{}
+	}
+	for _, old := range claim.GetV1Beta1Conditions() {
+		if string(old.Type) == readyCondition && old.Status == corev1.ConditionFalse {
+			return vip.Refusal{Reason: old.Reason, Message: old.Message}
+		}
+	}
+	return vip.Refusal{}
+}
+
+const readyCondition = "Ready"
 
 // DesiredClaim is the role's claim as it should be. The spec of a claim is
 // immutable, so an existing one keeps its pool.
@@ -76,6 +100,16 @@ func ownerReference(cluster *vip.Cluster) metav1.OwnerReference {
 		APIVersion: clusterv1.GroupVersion.String(), Kind: clusterKind,
 		Name: cluster.Name, UID: types.UID(cluster.UID),
 	}
+}
+
+// OwnedBy tells whether the object of that UID is among the owners.
+func OwnedBy(owners []metav1.OwnerReference, uid string) bool {
+	for _, owner := range owners {
+		if string(owner.UID) == uid {
+			return true
+		}
+	}
+	return false
 }
 
 const clusterKind = "Cluster"

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rancher/lasso/pkg/client"
 	"github.com/rancher/wrangler/v3/pkg/apply"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,8 +21,9 @@ import (
 
 // Claims creates, updates and deletes IPAddressClaims.
 type Claims struct {
-	apply  apply.Apply
-	client *client.Client
+	apply     apply.Apply
+	client    *client.Client
+	addresses *client.Client
 }
 
 // NewClaims returns Claims that compare with the given cache of IPAddressClaims.
@@ -36,7 +38,11 @@ func NewClaims(config *rest.Config, clients client.SharedClientFactory, cache ap
 	if err != nil {
 		return nil, fmt.Errorf("discovery client: %w", err)
 	}
-	c := &Claims{client: claims}
+	addresses, err := clients.ForKind(ipamv1.GroupVersion.WithKind("IPAddress"))
+	if err != nil {
+		return nil, fmt.Errorf("client for IPAddresses: %w", err)
+	}
+	c := &Claims{client: claims, addresses: addresses}
 	c.apply = apply.New(discoveryClient, apply.NewClientFactory(config)).
 		WithCacheTypes(cache).
 		// An apply set deletes what is no longer desired. A planner that forgot a
@@ -75,6 +81,30 @@ func (c *Claims) set(ctx context.Context, namespace, name string, role vip.Role)
 	return c.apply.WithContext(ctx).
 		WithOwnerKey(namespace+"/"+name, clusterv1.GroupVersion.WithKind(clusterKind)).
 		WithSetID(string(role) + "-vip")
+}
+
+// TakeBack makes the IPAddress that a lost claim had, before the claim is made
+// anew: the in-cluster provider takes an IPAddress of the claim's name for its
+// allocation. Until then the Cluster owns it, so that nothing stays behind.
+func (c *Claims) TakeBack(ctx context.Context, cluster *vip.Cluster, role vip.Role, pool *Pool, address string) error {
+	name := role.ClaimName(cluster.Name)
+	desired := &ipamv1.IPAddress{
+		TypeMeta: metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddress"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: cluster.Namespace, Name: name, OwnerReferences: []metav1.OwnerReference{ownerReference(cluster)},
+			Labels: map[string]string{vip.ClusterNameLabel: cluster.Name},
+		},
+		Spec: ipamv1.IPAddressSpec{
+			ClaimRef: ipamv1.IPAddressClaimReference{Name: name},
+			PoolRef:  ipamv1.IPPoolReference{APIGroup: pool.Ref.Group, Kind: pool.Ref.Kind, Name: pool.Ref.Name},
+			Address:  address, Prefix: &pool.Network.Prefix, Gateway: pool.Network.Gateway,
+		},
+	}
+	err := c.addresses.Create(ctx, cluster.Namespace, desired, &ipamv1.IPAddress{}, metav1.CreateOptions{FieldManager: FieldManager})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create IPAddress %s/%s: %w", cluster.Namespace, name, err)
+	}
+	return nil
 }
 
 // Delete deletes exactly the claim that the planner saw: one that was bound or

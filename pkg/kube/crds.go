@@ -33,7 +33,7 @@ func WatchPoolKinds(ctx context.Context, config *rest.Config, pools *Pools) erro
 		return fmt.Errorf("watch CRDs: %w", err)
 	}
 	installed := make(chan struct{}, 1)
-	err = OnEvent(informer, func(_, crd *metav1.PartialObjectMetadata) {
+	_, err = OnEvent(informer, func(_, crd *metav1.PartialObjectMetadata) {
 		// A CRD is named after its resource and group.
 		if crd != nil && pools.Wants(schema.ParseGroupResource(crd.Name)) {
 			select {

@@ -11,8 +11,10 @@ import (
 // gone. wrangler's handlers are given a key only, from which neither the pool
 // that a relabelled object used to serve nor the address of a deleted one can be
 // told; and they are woken through the rate limiter of the queue.
-func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, current *T)) error {
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+//
+// synced tells whether the handler was called for every object that was there.
+func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, current *T)) (synced cache.InformerSynced, err error) {
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) {
 			if current, ok := object.(*T); ok {
 				handler(nil, current)
@@ -35,7 +37,7 @@ func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, curren
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("add event handler: %w", err)
+		return nil, fmt.Errorf("add event handler: %w", err)
 	}
-	return nil
+	return registration.HasSynced, nil
 }

@@ -2,12 +2,12 @@ package kube
 
 import (
 	"fmt"
+	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
+	"go4.org/netipx"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -28,6 +28,22 @@ type Pool struct {
 	Known  bool
 	// Total, Free and Used are the provider's own numbers; zero unless Known.
 	Total, Free, Used int64
+	// Ranges is what the pool hands out; nil if that cannot be read.
+	Ranges *netipx.IPSet
+	// Network is how the in-cluster provider describes the pool's addresses.
+	Network Network
+	// Grace is how long the provider keeps an address after its release.
+	Grace time.Duration
+	// Seen is when this state of the pool reached us.
+	Seen time.Time
+
+	apiVersion string
+}
+
+// Network is what an IPAddress of the pool says beside the address.
+type Network struct {
+	Prefix  int32
+	Gateway string
 }
 
 // NewPool views a pool. The object is dropped afterwards.
@@ -38,7 +54,8 @@ func NewPool(u *unstructured.Unstructured, namespaced bool) *Pool {
 			Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
 			Labels: u.GetLabels(), Annotations: u.GetAnnotations(), DeletionTimestamp: u.GetDeletionTimestamp(),
 		},
-		Ref: vip.PoolRef{Group: gvk.Group, Kind: gvk.Kind, Name: u.GetName()},
+		Ref:  vip.PoolRef{Group: gvk.Group, Kind: gvk.Kind, Name: u.GetName()},
+		Seen: time.Now(), apiVersion: gvk.GroupVersion().String(),
 	}
 	delete(p.Annotations, lastApplied)
 	if namespaced {
@@ -48,6 +65,9 @@ func NewPool(u *unstructured.Unstructured, namespaced bool) *Pool {
 		p.Serves = vip.ParseServes(p.Labels, p.Annotations)
 	}
 	p.readCapacity(u.Object)
+	if isInCluster(p.Ref) {
+		p.readRanges(u.Object)
+	}
 	return p
 }
 
@@ -69,12 +89,21 @@ func (p *Pool) readCapacity(object map[string]any) {
 	p.Total, p.Free, p.Used = total, free, used
 }
 
-// View is the planner's part of the pool; unbound counts our claims that wait on it.
-func (p *Pool) View(unbound int) vip.Pool {
+// Reference names the pool to the events API.
+func (p *Pool) Reference() *corev1.ObjectReference {
+	return &corev1.ObjectReference{
+		APIVersion: p.apiVersion, Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name,
+		UID: p.UID, ResourceVersion: p.ResourceVersion,
+	}
+}
+
+// View is the planner's part of the pool; taken counts the addresses that are
+// spoken for although the provider does not count them as used yet.
+func (p *Pool) View(taken int64) vip.Pool {
 	_, paused := p.Annotations[vip.PausedAnnotation]
 	return vip.Pool{
 		Ref: p.Ref, Serves: p.Serves, Deleting: !p.DeletionTimestamp.IsZero(), Paused: paused,
-		Free: p.Usable - int64(unbound), FreeKnown: p.Known,
+		Free: p.Usable - taken, FreeKnown: p.Known, Empty: p.Known && p.Usable <= 0, Grace: p.Grace,
 	}
 }
 
@@ -89,35 +118,4 @@ func PoolTransform(namespaced bool) func(any) (any, error) {
 		}
 		return nil, fmt.Errorf("unexpected pool object %T", object)
 	}
-}
-
-// PoolScope knows which kinds of pool are namespaced.
-type PoolScope map[schema.GroupKind]bool
-
-// ref completes a claim's reference, which never says where a namespaced pool is:
-// in the claim's own namespace.
-func (s PoolScope) ref(ref ipamv1.IPPoolReference, namespace string) vip.PoolRef {
-	pool := vip.PoolRef{Group: ref.APIGroup, Kind: ref.Kind, Name: ref.Name}
-	if s[schema.GroupKind{Group: ref.APIGroup, Kind: ref.Kind}] {
-		pool.Namespace = namespace
-	}
-	return pool
-}
-
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
-
-// Trim drops from a cached object what nobody here reads and what weighs most.
-// Bookkeeping of apply sets stays: they compare it.
-func Trim(object any) (any, error) {
-	accessor, err := meta.Accessor(object)
-	if err != nil {
-		// A tombstone of the informer passes as it is.
-		return object, nil //nolint:nilerr // see above
-	}
-	accessor.SetManagedFields(nil)
-	if annotations := accessor.GetAnnotations(); annotations[lastApplied] != "" {
-		// The key stays: a patch must know whether the object has annotations at all.
-		annotations[lastApplied] = ""
-	}
-	return object, nil
 }

@@ -10,16 +10,25 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 // InClusterPools are the kinds that the in-cluster IPAM provider serves. Its
 // prefix pools hand out prefixes and never serve VIPs.
 func InClusterPools() []schema.GroupResource {
-	const group = "ipam.cluster.x-k8s.io"
 	return []schema.GroupResource{
-		{Group: group, Resource: "globalinclusterippools"},
-		{Group: group, Resource: "inclusterippools"},
+		{Group: inClusterGroup, Resource: "globalinclusterippools"},
+		{Group: inClusterGroup, Resource: "inclusterippools"},
 	}
+}
+
+const inClusterGroup = "ipam.cluster.x-k8s.io"
+
+// isInCluster tells whether the in-cluster provider serves the pool. Other
+// providers put kinds of their own into the same API group.
+func isInCluster(pool vip.PoolRef) bool {
+	return pool.Group == inClusterGroup && (pool.Kind == "GlobalInClusterIPPool" || pool.Kind == "InClusterIPPool")
 }
 
 // ParsePoolKinds reads entries of the form "resource.group", such as

@@ -91,7 +91,7 @@ func (p *Pools) start(ctx context.Context, wanted schema.GroupResource, kind Poo
 	handlers := slices.Clone(p.handlers)
 	p.mu.Unlock()
 	for _, handler := range handlers {
-		if err := OnEvent(informer, handler); err != nil {
+		if _, err := OnEvent(informer, handler); err != nil {
 			return fmt.Errorf("watch %s: %w", wanted, err)
 		}
 	}
@@ -112,7 +112,7 @@ func (p *Pools) OnEvent(handler func(old, current *Pool)) error {
 	defer p.mu.Unlock()
 	p.handlers = append(p.handlers, handler)
 	for wanted, c := range p.caches {
-		if err := OnEvent(c.informer, handler); err != nil {
+		if _, err := OnEvent(c.informer, handler); err != nil {
 			return fmt.Errorf("watch %s: %w", wanted, err)
 		}
 	}

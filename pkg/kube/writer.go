@@ -48,19 +48,19 @@ func (w *Writer) Get(ctx context.Context, namespace, name string) (*clusterv1.Cl
 }
 
 // PatchConditions brings our conditions on the Cluster to what the planner wants
-// and leaves everybody else's alone. It reports whether a write was needed.
+// and leaves everybody else's alone. It returns the Cluster as it is afterwards, or
+// nil if no write was needed.
 //
 // Cluster API sorts the list whenever it writes it, so each entry is guarded by a
 // test of its type; a refused patch is repeated on the event of that write.
-func (w *Writer) PatchConditions(ctx context.Context, cluster *clusterv1.Cluster, want map[string]vip.Condition, now metav1.Time) (bool, error) {
+func (w *Writer) PatchConditions(ctx context.Context, cluster *clusterv1.Cluster, want map[string]vip.Condition, now metav1.Time) (*clusterv1.Cluster, error) {
 	ops := conditionOps(cluster, want, now)
 	if len(ops) == 0 {
-		return false, nil
+		return nil, nil
 	}
 	view := vip.Cluster{Namespace: cluster.Namespace, Name: cluster.Name}
 	ops = append([]vip.PatchOp{{Op: "test", Path: "/metadata/uid", Value: string(cluster.UID)}}, ops...)
-	_, err := w.patch(ctx, &view, ops, "status")
-	return true, err
+	return w.patch(ctx, &view, ops, "status")
 }
 
 func (w *Writer) patch(ctx context.Context, cluster *vip.Cluster, ops []vip.PatchOp, subresources ...string) (*clusterv1.Cluster, error) {

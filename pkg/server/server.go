@@ -35,6 +35,7 @@ type server struct {
 	caches  lassocache.SharedCacheFactory
 	factory controller.SharedControllerFactory
 	pools   *kube.Pools
+	leases  *kube.Leases
 	metrics *metrics.Metrics
 	health  *health
 }
@@ -94,6 +95,7 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 			SyncOnlyChangedObjects: true,
 		}),
 		pools:   kube.NewPools(caches, client.Discovery(), c.AllPoolKinds()),
+		leases:  kube.NewLeases(client, c.LeaseNamespace),
 		metrics: metrics.New(registry),
 		health:  newHealth(c),
 	}, nil
@@ -136,6 +138,9 @@ func (s *server) warm(ctx context.Context) error {
 		return err
 	}
 	if err := kube.Warm(ctx, s.caches); err != nil {
+		return err
+	}
+	if err := s.leases.Start(ctx); err != nil {
 		return err
 	}
 	if err := s.pools.Discover(ctx); err != nil {

@@ -60,14 +60,15 @@ func accepts(s *Snapshot, role Role, pool *Pool) (Reason, string) {
 	if pool.Ref.Namespace == "" && !pool.Serves.servesNamespace(s.Cluster.Namespace) {
 		return PoolNotAllowed, "its annotation " + PoolNamespacesKey + " leaves out this namespace"
 	}
-	if filter := s.Cluster.Annotations[role.PoolAnnotation()]; filter != "" && !filterAdmits(filter, pool.Ref) {
+	if filter := s.Cluster.Annotations[role.PoolAnnotation()]; filter != "" && !FilterAdmits(filter, pool.Ref) {
 		return PoolFiltered, fmt.Sprintf("the Cluster's annotation %s asks for %.80q", role.PoolAnnotation(), filter)
 	}
 	return "", ""
 }
 
-// filterAdmits reads "name" or "namespace/name".
-func filterAdmits(filter string, pool PoolRef) bool {
+// FilterAdmits tells whether a Cluster's filter annotation, which is "name" or
+// "namespace/name", admits the pool.
+func FilterAdmits(filter string, pool PoolRef) bool {
 	namespace, name, qualified := strings.Cut(strings.TrimSpace(filter), "/")
 	if !qualified {
 		return pool.Name == namespace

@@ -45,6 +45,11 @@ type Outcome struct {
 	Pool PoolRef
 	// Ensure asks for the role's claim to exist on Pool, with today's labels and owner.
 	Ensure bool
+	// TakeBack asks for the IPAddress that the lost claim had, before Ensure makes
+	// the claim anew: its provider then binds the claim to that very address.
+	TakeBack bool
+	// Lease asks for the Lease of Address to be ours before Patch is sent.
+	Lease bool
 	// Release names a claim to delete, with preconditions.
 	Release *Claim
 	// Waiting says that a pool event could end this outcome.

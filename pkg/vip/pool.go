@@ -3,6 +3,7 @@ package vip
 import (
 	"cmp"
 	"strings"
+	"time"
 )
 
 // PoolRef names an IPAM pool. Namespace is empty for a cluster-scoped pool.
@@ -29,6 +30,10 @@ type Pool struct {
 	// FreeKnown: many providers report no capacity.
 	Free      int64
 	FreeKnown bool
+	// Empty says that the provider itself reports no free address.
+	Empty bool
+	// Grace is how long the provider keeps an address after its claim was deleted.
+	Grace time.Duration
 }
 
 func (p *Pool) exhausted() bool { return p.FreeKnown && p.Free <= 0 }

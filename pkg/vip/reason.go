@@ -42,6 +42,8 @@ const (
 	PoolPaused Reason = "PoolPaused"
 	// PoolExhausted: the pool that would serve has no free address.
 	PoolExhausted Reason = "PoolExhausted"
+	// PoolNotReady: the claim's provider says that it cannot serve from the pool.
+	PoolNotReady Reason = "PoolNotReady"
 	// ClaimPending: the claim exists and its provider has not bound it yet.
 	ClaimPending Reason = "ClaimPending"
 	// ClaimMoved: a pending claim was given up because its pool can no longer serve it.
@@ -63,6 +65,9 @@ const (
 	// PatchRefused: the API server refuses our patch of the Cluster.
 	PatchRefused Reason = "PatchRefused"
 )
+
+// PoolsOverlap is reported on pools: two of them could hand out one address.
+const PoolsOverlap Reason = "PoolsOverlap"
 
 // InvalidAnnotation is a note beside a role's outcome, never an outcome: an
 // annotation of the Cluster has a value that means nothing.
@@ -97,7 +102,7 @@ func Reasons() []Reason {
 	return []Reason{
 		Allocated, Manual, Disabled, VariableNotBackfilled, ClaimUnused, DuplicateAddress, VariableInUse,
 		ClassNotFound, ClassNotReady, NoPool, PoolFiltered, PoolInvalid, PoolNotAllowed, PoolDeleting, PoolPaused,
-		PoolExhausted, ClaimPending, ClaimMoved, ClaimForeign, ClaimTerminating, ClaimLost, PoolNotAccepted,
+		PoolExhausted, PoolNotReady, ClaimPending, ClaimMoved, ClaimForeign, ClaimTerminating, ClaimLost, PoolNotAccepted,
 		AddressInvalid, AddressInUse, VariableRefused, PatchRefused,
 	}
 }

@@ -125,6 +125,7 @@ func (v *roleView) planClaimed() *Outcome {
 		if outcome := v.refuse(address); outcome != nil {
 			return outcome
 		}
+		v.out.Lease = v.claim.Contested && !v.claim.LeaseHeld
 	}
 	return v.publish(address)
 }
@@ -177,89 +178,6 @@ func (v *roleView) publish(address string) *Outcome {
 	return v.out.set(Allocated, "%s from %s", address, v.claim.Pool)
 }
 
-// planUnclaimed decides a role that has no live claim of this Cluster.
-func (v *roleView) planUnclaimed() *Outcome {
-	value := v.current()
-	switch {
-	case v.written != "" && (value == "" || sameHost(value, v.stamp)):
-		v.out.Address = v.stamp
-		return v.out.set(ClaimLost, "VIP %s was published from claim %s, which is gone; the address is not protected in its pool",
-			v.stamp, v.role.ClaimName(v.Cluster.Name))
-	case value != "":
-		return v.planManual(value)
-	case v.claim != nil:
-		return v.planOccupied()
-	}
-	return v.planNew()
-}
-
-// planManual decides a role whose VIP was chosen by somebody else.
-func (v *roleView) planManual(value string) *Outcome {
-	v.out.Address = value
-	v.fill(value, false)
-	v.out.set(Manual, "%s was set by hand or by the infrastructure", value)
-	if _, isAddress := Key(value); isAddress {
-		if _, err := ParseAddress(value); err != nil {
-			v.out.note(AddressInvalid, "%v", err)
-		}
-		if holder, used := v.holder(value); used {
-			v.out.note(DuplicateAddress, "%s is used by %s too", value, holder)
-		}
-	}
-	return v.out
-}
-
-// planOccupied decides a role whose claim name is taken.
-func (v *roleView) planOccupied() *Outcome {
-	if v.claim.Deleting || len(v.claim.OwnerClusters) > 0 {
-		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is on its way out", v.claim.Name)
-	}
-	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete or rename it", v.claim.Name)
-}
-
-// planNew chooses a pool for a role that has nothing yet.
-func (v *roleView) planNew() *Outcome {
-	candidates := Candidates(v.Snapshot, v.role)
-	pool := firstUsable(candidates)
-	if pool == nil {
-		v.out.Waiting = true
-		v.out.Reason, v.out.Message = whyNone(v.Snapshot, v.role, candidates)
-		return v.out
-	}
-	v.out.Pool, v.out.Ensure = pool.Ref, true
-	return v.out.set(ClaimPending, "waiting for an address from %s", pool.Ref)
-}
-
-// planPending decides a role whose claim is not bound.
-func (v *roleView) planPending() *Outcome {
-	v.out.Waiting = true
-	candidates := Candidates(v.Snapshot, v.role)
-	if !v.claim.Bound && v.stamp == "" && v.current() == "" && !serves(v.Snapshot, v.role, v.claim.Pool) && firstUsable(candidates) != nil && !v.onPausedPool() {
-		v.out.Release, v.out.Ensure = v.claim, false
-		return v.out.set(ClaimMoved, "%s no longer serves this Cluster; its unbound claim %s is replaced", v.claim.Pool, v.claim.Name)
-	}
-	if v.claim.Bound {
-		return v.out.set(ClaimPending, "claim %s is bound, but its IPAddress is not visible", v.claim.Name)
-	}
-	for _, candidate := range candidates {
-		if candidate.Pool.Ref == v.claim.Pool && candidate.Verdict != "" {
-			return v.out.set(candidate.Verdict, "claim %s waits on %s: %s", v.claim.Name, v.claim.Pool, candidate.Detail)
-		}
-	}
-	return v.out.set(ClaimPending, "waiting for an address from %s", v.claim.Pool)
-}
-
-// onPausedPool tells whether the claim's pool is paused: its provider would not
-// release the claim, so giving it up helps nobody.
-func (v *roleView) onPausedPool() bool {
-	for i := range v.Pools {
-		if v.Pools[i].Ref == v.claim.Pool {
-			return v.Pools[i].Paused
-		}
-	}
-	return false
-}
-
 func (v *roleView) checkAddress() error {
 	address := v.claim.Address
 	switch {
@@ -283,8 +201,10 @@ func (v *roleView) holder(address string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if holders := v.Holders[key]; len(holders) > 0 {
-		return holders[0].String(), true
+	for _, holder := range v.Holders[key] {
+		if !holder.Rival {
+			return holder.String(), true
+		}
 	}
 	for _, other := range Roles() {
 		if other == v.role {

@@ -3,6 +3,7 @@ package vip
 import (
 	"encoding/json"
 	"net/netip"
+	"time"
 )
 
 // Snapshot is everything that one pass over a Cluster observed. Plan reads it and
@@ -14,6 +15,8 @@ type Snapshot struct {
 	Pools []Pool
 	// Claims holds, per role, the claim of our name in the Cluster's namespace, whoever owns it.
 	Claims map[Role]*Claim
+	// Recoveries holds, per role, the pool from which a lost VIP could be taken back.
+	Recoveries map[Role]PoolRef
 	// Holders lists, by Key of the address, who else uses an address that this
 	// Cluster claims or publishes.
 	Holders  map[netip.Addr][]Holder
@@ -116,7 +119,29 @@ type Claim struct {
 	// while it is not visible.
 	Bound   bool
 	Address *Address
+	// Refusal is why the provider says that it cannot bind the claim; empty if it
+	// says nothing.
+	Refusal Refusal
+	// PoolSeenSince says that the state of the claim's pool in this Snapshot became
+	// known after the claim was made.
+	PoolSeenSince bool
+	// Contested says that another pool could hand out the same address, so that
+	// something atomic must decide who gets it; LeaseHeld, that it is decided for us.
+	Contested, LeaseHeld bool
+	// DeletedAt is when its deletion began, zero unless Deleting.
+	DeletedAt time.Time
 }
+
+// Refusal is a provider's Ready condition with status False.
+type Refusal struct {
+	Reason, Message string
+}
+
+// Reasons of Refusal that the IPAM contract defines.
+const (
+	RefusedPoolNotReady  = "PoolNotReady"
+	RefusedPoolExhausted = "PoolExhausted"
+)
 
 // Address is an IPAddress as its provider made it.
 type Address struct {
@@ -132,6 +157,9 @@ type Holder struct {
 	Kind, Namespace, Name string
 	// Where says which field holds it.
 	Where string
+	// Rival says that it is the IPAddress of another Cluster's VIP claim. That alone
+	// is no use of the address: whoever gets its Lease publishes it.
+	Rival bool
 }
 
 // String returns "Kind namespace/name (where)".

@@ -1,0 +1,98 @@
+package controllers
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// leaseKeeper gives back the Lease of an address once its holder is gone or uses
+// the address no longer. It has a queue of its own, since no Cluster is left that
+// could be woken for it.
+type leaseKeeper struct {
+	observer *observer
+	queue    workqueue.TypedRateLimitingInterface[string]
+}
+
+func newLeaseKeeper(o *observer) *leaseKeeper {
+	return &leaseKeeper{observer: o, queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, time.Minute),
+		workqueue.TypedRateLimitingQueueConfig[string]{Name: "address-leases"})}
+}
+
+// check has the Lease of the address looked at, if there is one.
+func (k *leaseKeeper) check(address string) {
+	if key, err := netip.ParseAddr(address); err == nil && k.observer.leases.Cached(kube.LeaseName(key)) != nil {
+		k.queue.Add(address)
+	}
+}
+
+// run works until ctx ends. It begins with every Lease that an earlier process left.
+func (k *leaseKeeper) run(ctx context.Context) {
+	for _, lease := range k.observer.leases.List() {
+		if key, ok := kube.LeasedAddress(lease); ok {
+			k.queue.Add(key.String())
+		}
+	}
+	go func() {
+		<-ctx.Done()
+		k.queue.ShutDown()
+	}()
+	for {
+		address, stop := k.queue.Get()
+		if stop {
+			return
+		}
+		k.keep(ctx, address)
+		k.queue.Done(address)
+	}
+}
+
+func (k *leaseKeeper) keep(ctx context.Context, address string) {
+	key, err := netip.ParseAddr(address)
+	if err != nil {
+		return
+	}
+	lease := k.observer.leases.Cached(kube.LeaseName(key))
+	if lease == nil || k.needed(lease, key) {
+		k.queue.Forget(address)
+		return
+	}
+	if err := k.observer.leases.Release(ctx, lease); err != nil {
+		logrus.WithError(err).WithField("address", address).Warn("Cannot release the Lease of an address; trying again")
+		k.queue.AddRateLimited(address)
+		return
+	}
+	k.queue.Forget(address)
+	logrus.WithFields(logrus.Fields{"address": address, "cluster": kube.Holder(lease).Cluster}).Info("Released the Lease of an address")
+}
+
+// needed tells whether the holder exists and still carries or claims the address.
+func (k *leaseKeeper) needed(lease *coordinationv1.Lease, key netip.Addr) bool {
+	holder := kube.Holder(lease)
+	clusters, err := k.observer.clusters.GetByIndex(byUID, holder.ClusterUID)
+	if err != nil {
+		return true
+	}
+	for _, cluster := range clusters {
+		view := kube.Cluster(cluster)
+		if vip.Addresses(&view)[key] {
+			return true
+		}
+		claim, err := k.observer.claim(&view, holder.Role, k.observer.pools.Scope())
+		if err != nil || claim == nil || claim.Address == nil {
+			// Its claim may be bound and not visible yet: better to keep a Lease too long.
+			return err != nil || (claim != nil && claim.Bound)
+		}
+		other, ok := vip.Key(claim.Address.Text)
+		return ok && other == key
+	}
+	return false
+}

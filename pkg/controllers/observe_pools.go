@@ -1,0 +1,114 @@
+package controllers
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// poolsFor views the pools that serve the Cluster's class or back its claims, less
+// the addresses that are spoken for already.
+func (o *observer) poolsFor(s *vip.Snapshot) []vip.Pool {
+	own := ownClaims(&s.Cluster)
+	var pools []vip.Pool
+	for _, pool := range o.pools.List() {
+		if pool.Serves.Class(s.Cluster.Class) || claimed(s, pool.Ref) {
+			pools = append(pools, pool.View(o.taken(pool, own)))
+		}
+	}
+	return pools
+}
+
+func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
+	for _, claim := range s.Claims {
+		if claim != nil && claim.Pool == pool {
+			return true
+		}
+	}
+	return false
+}
+
+func ownClaims(cluster *vip.Cluster) map[string]bool {
+	own := map[string]bool{}
+	for _, role := range vip.Roles() {
+		own[cluster.Namespace+"/"+role.ClaimName(cluster.Name)] = true
+	}
+	return own
+}
+
+// taken counts the addresses of the pool that its status calls free although they
+// are spoken for: bound a moment ago, claimed, or claimed by us and not shown yet.
+func (o *observer) taken(pool *kube.Pool, except map[string]bool) int64 {
+	return o.shownTaken(pool, except) + o.memory.unseen(pool.Ref, o.known(pool.Ref, except))
+}
+
+func (o *observer) shownTaken(pool *kube.Pool, except map[string]bool) int64 {
+	return o.ledger.lag(pool) + o.ledger.waiting(pool.Ref, except)
+}
+
+func (o *observer) known(pool vip.PoolRef, except map[string]bool) func(claim string) bool {
+	return func(claim string) bool { return except[claim] || o.ledger.knows(pool, claim) }
+}
+
+// observeContest finds out, for each bound claim, whether another pool could hand
+// out the same address, and since when the state of a pending claim's pool is known.
+func (o *observer) observeContest(s *vip.Snapshot) {
+	for role, claim := range s.Claims {
+		if claim == nil {
+			continue
+		}
+		if pool := o.pools.Get(claim.Pool); pool != nil && !claim.Bound {
+			claim.PoolSeenSince = o.memory.seenSince(s.Cluster.Namespace+"/"+claim.Name, pool.Seen)
+		}
+		if claim.Address == nil {
+			continue
+		}
+		key, ok := vip.Key(claim.Address.Text)
+		rival := func(h vip.Holder) bool { return h.Rival }
+		if !ok || (!o.contested(claim.Pool, key) && !slices.ContainsFunc(s.Holders[key], rival)) {
+			continue
+		}
+		holder, leased := o.leases.HolderOf(key)
+		claim.Contested = true
+		claim.LeaseHeld = leased && holder.ClusterUID == s.Cluster.UID && holder.Role == role
+	}
+}
+
+// contested tells whether a pool beside the claim's own could hand out the
+// address. Every pool that carries our keys counts, whatever it serves today.
+func (o *observer) contested(own vip.PoolRef, key netip.Addr) bool {
+	mine := o.pools.Get(own)
+	return slices.ContainsFunc(o.pools.List(), func(other *kube.Pool) bool {
+		return other.Ref != own && (mine == nil || mine.Ranges == nil || other.Contains(key))
+	})
+}
+
+// recoveries finds, for a VIP that was published from a claim which is gone, the
+// pool whose provider can be made to give the same address again.
+func (o *observer) recoveries(s *vip.Snapshot) map[vip.Role]vip.PoolRef {
+	var result map[vip.Role]vip.PoolRef
+	for _, role := range vip.Roles() {
+		if s.Cluster.Annotations[role.WrittenAnnotation()] == "" || s.Claims[role] != nil {
+			continue
+		}
+		key, ok := vip.Key(s.Cluster.Annotations[role.Stamp()])
+		if !ok {
+			continue
+		}
+		for _, candidate := range vip.Candidates(s, role) {
+			pool := o.pools.Get(candidate.Pool.Ref)
+			takes := candidate.Verdict == "" || candidate.Verdict == vip.PoolExhausted
+			if pool == nil || !takes || !pool.CanPin() || !pool.Contains(key) {
+				continue
+			}
+			if result == nil {
+				result = map[vip.Role]vip.PoolRef{}
+			}
+			result[role] = pool.Ref
+			break
+		}
+	}
+	return result
+}

@@ -1,0 +1,148 @@
+package kube
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go4.org/netipx"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// readRanges reads the spec of an in-cluster pool. A spec that cannot be read
+// leaves Ranges nil, and then the pool counts as one that may hand out anything.
+func (p *Pool) readRanges(object map[string]any) {
+	addresses, _, err := unstructured.NestedStringSlice(object, "spec", "addresses")
+	if err != nil {
+		return
+	}
+	excluded, _, err := unstructured.NestedStringSlice(object, "spec", "excludedAddresses")
+	if err != nil {
+		return
+	}
+	prefix, _, _ := unstructured.NestedInt64(object, "spec", "prefix")
+	p.Network.Prefix = int32(min(max(prefix, 0), 128))
+	p.Network.Gateway, _, _ = unstructured.NestedString(object, "spec", "gateway")
+	grace, _, _ := unstructured.NestedInt64(object, "spec", "addressReuseGracePeriodSeconds")
+	p.Grace = time.Duration(max(grace, 0)) * time.Second
+	reserved, _, _ := unstructured.NestedBool(object, "spec", "allocateReservedIPAddresses")
+	set, err := ParseRanges(addresses, append(excluded, p.Network.notHandedOut(addresses, reserved)...))
+	if err != nil {
+		return
+	}
+	p.Ranges = set
+	if !p.Known {
+		// A pool that is so new that it has no status yet holds what its ranges hold.
+		p.Known, p.Total = true, size(set)
+		p.Free, p.Usable = p.Total, p.Total
+	}
+}
+
+// notHandedOut lists the addresses that the provider leaves out of every pool: the
+// gateway and, unless they are reserved for use, the first address of the network
+// and, for IPv4, the last.
+func (n Network) notHandedOut(addresses []string, reserved bool) []string {
+	var left []string
+	if _, err := netip.ParseAddr(n.Gateway); err == nil {
+		left = append(left, n.Gateway)
+	}
+	set, err := ParseRanges(addresses, nil)
+	if reserved || err != nil || len(set.Ranges()) == 0 {
+		return left
+	}
+	network := netip.PrefixFrom(set.Ranges()[0].From(), int(n.Prefix))
+	if !network.IsValid() {
+		return left
+	}
+	limits := netipx.RangeOfPrefix(network)
+	left = append(left, limits.From().String())
+	if network.Addr().Is4() {
+		left = append(left, limits.To().String())
+	}
+	return left
+}
+
+// size counts the addresses of the set; more than an int64 holds counts as that many.
+func size(set *netipx.IPSet) int64 {
+	total := new(big.Int)
+	for _, r := range set.Ranges() {
+		from, to := r.From().As16(), r.To().As16()
+		total.Add(total, new(big.Int).Sub(new(big.Int).SetBytes(to[:]), new(big.Int).SetBytes(from[:])))
+		total.Add(total, big.NewInt(1))
+	}
+	if !total.IsInt64() {
+		return math.MaxInt64
+	}
+	return total.Int64()
+}
+
+// ParseRanges reads single addresses, CIDR prefixes and ranges of the form
+// "first-last". It never enumerates: a set costs as much as it has entries.
+func ParseRanges(addresses, excluded []string) (*netipx.IPSet, error) {
+	var builder netipx.IPSetBuilder
+	for _, text := range addresses {
+		if err := eachRange(text, builder.AddRange); err != nil {
+			return nil, err
+		}
+	}
+	for _, text := range excluded {
+		if err := eachRange(text, builder.RemoveRange); err != nil {
+			return nil, err
+		}
+	}
+	set, err := builder.IPSet()
+	if err != nil {
+		return nil, fmt.Errorf("address ranges: %w", err)
+	}
+	return set, nil
+}
+
+func eachRange(text string, visit func(netipx.IPRange)) error {
+	switch {
+	case strings.Contains(text, "-"):
+		parsed, err := netipx.ParseIPRange(text)
+		if err != nil {
+			return fmt.Errorf("range %.80q: %w", text, err)
+		}
+		visit(parsed)
+	case strings.Contains(text, "/"):
+		parsed, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("prefix %.80q: %w", text, err)
+		}
+		visit(netipx.RangeOfPrefix(parsed))
+	default:
+		parsed, err := netip.ParseAddr(text)
+		if err != nil {
+			return fmt.Errorf("address %.80q: %w", text, err)
+		}
+		visit(netipx.IPRangeFrom(parsed, parsed))
+	}
+	return nil
+}
+
+// Contains tells whether the pool could hand out the address: surely, or, if its
+// ranges cannot be read, possibly.
+func (p *Pool) Contains(addr netip.Addr) bool {
+	return p.Ranges == nil || p.Ranges.Contains(addr.Unmap())
+}
+
+// SameRanges tells whether both hand out the same addresses, as far as can be read.
+func (p *Pool) SameRanges(other *Pool) bool {
+	if p.Ranges == nil || other.Ranges == nil {
+		return p.Ranges == other.Ranges
+	}
+	return p.Ranges.Equal(other.Ranges)
+}
+
+// CanPin tells whether an IPAddress that is made before its claim decides which
+// address the claim is bound to. The in-cluster provider works that way.
+func (p *Pool) CanPin() bool { return isInCluster(p.Ref) && p.Ranges != nil }
+
+// Overlaps tells whether both pools could hand out one address.
+func (p *Pool) Overlaps(other *Pool) bool {
+	return p.Ranges == nil || other.Ranges == nil || p.Ranges.Overlaps(other.Ranges)
+}

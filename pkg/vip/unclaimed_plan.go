@@ -1,0 +1,92 @@
+package vip
+
+import (
+	"fmt"
+	"time"
+)
+
+// planUnclaimed decides a role that has no live claim of this Cluster.
+func (v *roleView) planUnclaimed() *Outcome {
+	value := v.current()
+	switch {
+	case v.written != "" && (value == "" || sameHost(value, v.stamp)):
+		return v.planLost()
+	case value != "":
+		return v.planManual(value)
+	case v.claim != nil:
+		return v.planOccupied()
+	}
+	return v.planNew()
+}
+
+// planLost decides a role whose VIP was published from a claim that is gone, as
+// after a restore from a backup. The same address is taken back where the provider
+// allows that and nobody else has it. Another address is never taken.
+func (v *roleView) planLost() *Outcome {
+	v.out.Address = v.stamp
+	name := v.role.ClaimName(v.Cluster.Name)
+	v.out.set(ClaimLost, "VIP %s was published from claim %s, which is gone; the address is not protected in its pool", v.stamp, name)
+	if v.claim != nil {
+		v.out.Message += "; a claim of that name is in the way"
+		return v.out
+	}
+	if holder, used := v.holder(v.stamp); used {
+		v.out.Message += "; " + holder + " uses it now"
+		return v.out
+	}
+	pool, possible := v.Recoveries[v.role]
+	if !possible {
+		v.out.Waiting = true
+		v.out.Message += "; no pool that serves this Cluster can give it back"
+		return v.out
+	}
+	v.out.Pool, v.out.TakeBack, v.out.Ensure = pool, true, true
+	v.out.Message += fmt.Sprintf("; it is being taken back from %s", pool)
+	return v.out
+}
+
+// planManual decides a role whose VIP was chosen by somebody else.
+func (v *roleView) planManual(value string) *Outcome {
+	v.out.Address = value
+	v.fill(value, false)
+	v.out.set(Manual, "%s was set by hand or by the infrastructure", value)
+	if _, isAddress := Key(value); isAddress {
+		if _, err := ParseAddress(value); err != nil {
+			v.out.note(AddressInvalid, "%v", err)
+		}
+		if holder, used := v.holder(value); used {
+			v.out.note(DuplicateAddress, "%s is used by %s too", value, holder)
+		}
+	}
+	return v.out
+}
+
+// planOccupied decides a role whose claim name is taken.
+func (v *roleView) planOccupied() *Outcome {
+	if v.claim.Deleting || len(v.claim.OwnerClusters) > 0 {
+		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is on its way out%s", v.claim.Name, v.until())
+	}
+	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete or rename it", v.claim.Name)
+}
+
+// until says how long a pool keeps a claim that is being deleted.
+func (v *roleView) until() string {
+	pool := v.pool(v.claim.Pool)
+	if pool == nil || pool.Grace == 0 || v.claim.DeletedAt.IsZero() {
+		return ""
+	}
+	return ", until " + v.claim.DeletedAt.Add(pool.Grace).UTC().Format(time.RFC3339)
+}
+
+// planNew chooses a pool for a role that has nothing yet.
+func (v *roleView) planNew() *Outcome {
+	candidates := Candidates(v.Snapshot, v.role)
+	pool := firstUsable(candidates)
+	if pool == nil {
+		v.out.Waiting = true
+		v.out.Reason, v.out.Message = whyNone(v.Snapshot, v.role, candidates)
+		return v.out
+	}
+	v.out.Pool, v.out.Ensure = pool.Ref, true
+	return v.out.set(ClaimPending, "waiting for an address from %s", pool.Ref)
+}
