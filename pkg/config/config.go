@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -100,11 +101,7 @@ func (c *Config) AllPoolKinds() []schema.GroupResource {
 	more, _ := kube.ParsePoolKinds(c.PoolKinds)
 	kinds := kube.InClusterPools()
 	for _, kind := range more {
-		known := false
-		for _, k := range kinds {
-			known = known || k == kind
-		}
-		if !known {
+		if !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
 	}

@@ -40,18 +40,21 @@ func acceptWithoutEffect(flags *pflag.FlagSet) {
 	for _, name := range []string{
 		"diagnostics-address", "webhook-host", "webhook-cert-dir", "profiler-address", "feature-gates",
 		"zap-encoder", "zap-log-level", "zap-stacktrace-level", "zap-time-encoding",
+		"runtime-extension-name", "propagate",
 	} {
 		flags.String(name, "", "accepted without effect")
 		hide(flags, name)
 	}
-	for _, name := range []string{"insecure-diagnostics", "zap-devel"} {
+	for _, name := range []string{"insecure-diagnostics", "zap-devel", "enable-runtime-extension"} {
 		flags.Bool(name, false, "accepted without effect")
 		hide(flags, name)
 	}
 	flags.Int("webhook-port", 0, "accepted without effect")
+	flags.Int("runtime-extension-port", 0, "accepted without effect")
+	flags.StringSlice("fleet-workspaces", nil, "accepted without effect")
 	flags.Duration("sync-period", 0, "accepted without effect")
 	flags.IntP("v", "v", 0, "accepted without effect")
-	hide(flags, "webhook-port", "sync-period", "v")
+	hide(flags, "webhook-port", "runtime-extension-port", "fleet-workspaces", "sync-period", "v")
 }
 
 func hide(flags *pflag.FlagSet, names ...string) {

@@ -1,42 +1,39 @@
 package controllers
 
 import (
-	"reflect"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/sirupsen/logrus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 // retryRefused is when a patch is tried again that the API server refused for a
-// reason of its own, such as a rule of the class that only it can evaluate. The
-// event of whatever cures that comes sooner.
+// reason of its own, such as a rule of the class that only it can evaluate. A
+// patch that differs is tried at once.
 const retryRefused = 30 * time.Second
 
 // act carries out the decision: claims first, since their provider needs the most
-// time; then the Cluster; then claims that the Cluster no longer names.
+// time; then the Cluster; then claims that the Cluster no longer names. An error
+// over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
+	var errs []error
 	for _, role := range vip.Roles() {
-		if err := h.ensureClaim(p, role); err != nil {
-			return err
-		}
+		errs = append(errs, h.ensureClaim(p, role))
 	}
-	if err := h.acquireLeases(p); err != nil {
-		return err
-	}
-	if err := h.patchCluster(p); err != nil {
-		return err
+	errs = append(errs, h.patchCluster(p))
+	if p.decision.Skipped != "" {
+		return errors.Join(errs...)
 	}
 	for _, outcome := range p.decision.Roles {
-		if err := h.releaseClaim(p, outcome); err != nil {
-			return err
-		}
+		errs = append(errs, h.releaseClaim(p, outcome))
 	}
-	return h.report(p)
+	errs = append(errs, h.report(p))
+	return errors.Join(errs...)
 }
 
 // patchCluster sends the patch. One that is refused is either a lost race, which
@@ -45,31 +42,27 @@ func (h *handler) patchCluster(p *pass) error {
 	if len(p.decision.Patch) == 0 {
 		return nil
 	}
-	updated, err := h.writer.Patch(h.ctx, &p.snapshot.Cluster, p.decision.Patch)
+	if because := h.memory.refused(p.key, text(p.decision.Patch)); because != "" {
+		h.setRefused(p, because)
+		return nil
+	}
+	err := h.send(p)
 	if refused(err) {
 		return h.patchAgain(p, err)
 	}
+	return h.failed(p, err)
+}
+
+// send makes the Leases that the decision needs, and then sends the patch.
+func (h *handler) send(p *pass) error {
+	leaseErr := h.acquireLeases(p)
+	if len(p.decision.Patch) == 0 {
+		return leaseErr
+	}
+	updated, err := h.writer.Patch(h.ctx, &p.snapshot.Cluster, p.decision.Patch)
 	if err != nil {
-		return h.patchFailed(p, err)
+		return err
 	}
-	h.published(p, updated)
-	return nil
-}
-
-func refused(err error) bool {
-	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
-}
-
-func (h *handler) patchFailed(p *pass, err error) error {
-	for role, outcome := range p.decision.Roles {
-		if outcome.Changes {
-			h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClusterPatchFailed)
-		}
-	}
-	return err
-}
-
-func (h *handler) published(p *pass, updated *clusterv1.Cluster) {
 	h.memory.wrote(p.key, updated.ResourceVersion)
 	p.cluster = updated
 	for role, outcome := range p.decision.Roles {
@@ -78,70 +71,129 @@ func (h *handler) published(p *pass, updated *clusterv1.Cluster) {
 			h.log(p.key, outcome).Info("Published VIP")
 		}
 	}
+	return leaseErr
+}
+
+func refused(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)
+}
+
+// failed tells of an error that leaves open whether the patch was made: the
+// queue's back-off repeats it, and people hear of it if that lasts.
+func (h *handler) failed(p *pass, err error) error {
+	if gone(err) {
+		// Its own event ends the matter.
+		p.decision = vip.Decision{Skipped: vip.SkipDeleting}
+		return nil
+	}
+	if err != nil {
+		p.unsure = true
+		h.setRefused(p, "the API server did not take the change: "+err.Error())
+	}
+	return err
+}
+
+// gone tells whether the error says that the Cluster itself does not exist.
+func gone(err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsNotFound(err) && errors.As(err, &status) &&
+		status.Status().Details != nil && status.Status().Details.Kind == "clusters"
+}
+
+// setRefused gives the reason to every role that the patch was to change.
+func (h *handler) setRefused(p *pass, because string) {
+	for role, outcome := range p.decision.Roles {
+		if !outcome.Changes {
+			continue
+		}
+		h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClusterPatchFailed)
+		outcome.Reason, outcome.Message = vip.PatchRefused, vip.Short(because)
+		outcome.Changes, outcome.Published, outcome.Release = false, false, nil
+		p.decision.Conditions[role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message}
+	}
 }
 
 // patchAgain reads the Cluster live. If another patch would be sent now, the race
 // was lost to another writer, and that patch is tried once; losing twice is left
-// to the queue's back-off. If the same patch would be sent, it is a refusal; then
-// each role is tried alone, so that one role's trouble does not keep the other
-// waiting.
+// to the queue's back-off. If the same patch would be sent, it is a refusal.
 func (h *handler) patchAgain(p *pass, cause error) error {
 	live, err := h.writer.Get(h.ctx, p.cluster.Namespace, p.cluster.Name)
 	if err != nil {
-		return err
+		return h.failed(p, err)
 	}
 	snapshot, err := h.observer.observe(live)
 	if err != nil {
 		return err
 	}
-	sent := p.decision
+	sent := text(p.decision.Patch)
 	p.cluster, p.snapshot, p.decision = live, snapshot, vip.Plan(snapshot)
 	h.memory.wrote(p.key, live.ResourceVersion)
-	if reflect.DeepEqual(p.decision.Patch, sent.Patch) {
-		h.tryEachRole(p, cause)
-		h.wakeIn(live.Namespace, live.Name, retryRefused)
+	switch {
+	case p.decision.Skipped != "" || len(p.decision.Patch) == 0:
 		return nil
+	case text(p.decision.Patch) == sent:
+		return h.patchEachRole(p, cause)
 	}
 	logrus.WithField("cluster", p.key).Debug("Cluster changed under our patch; trying again")
-	if len(p.decision.Patch) == 0 {
-		return nil
+	return h.failed(p, h.send(p))
+}
+
+// patchEachRole tries each role alone, so that a change which the API server
+// refuses for one role does not keep the other waiting.
+func (h *handler) patchEachRole(p *pass, cause error) error {
+	refusal := "the API server refuses the change: " + cause.Error()
+	var changed []vip.Role
+	for _, role := range vip.Roles() {
+		if outcome := p.decision.Roles[role]; outcome != nil && outcome.Changes {
+			changed = append(changed, role)
+		}
 	}
-	updated, err := h.writer.Patch(h.ctx, &snapshot.Cluster, p.decision.Patch)
-	if err != nil {
-		return h.patchFailed(p, err)
+	h.wakeIn(p.cluster.Namespace, p.cluster.Name, retryRefused)
+	if len(changed) > 1 {
+		for _, role := range changed {
+			alone := &pass{key: p.key, cluster: p.cluster, snapshot: p.snapshot, decision: vip.PlanRoles(p.snapshot, role)}
+			if err := h.send(alone); err == nil {
+				// The other role's change is planned anew, on the event of this one.
+				p.cluster, p.decision = alone.cluster, alone.decision
+				p.decision.Conditions = h.conditionsAfter(p)
+				return nil
+			}
+		}
 	}
-	h.published(p, updated)
+	h.memory.refuses(p.key, text(p.decision.Patch), refusal)
+	h.setRefused(p, refusal)
 	return nil
 }
 
-func (h *handler) tryEachRole(p *pass, cause error) {
-	var changed []*vip.Outcome
-	for _, role := range vip.Roles() {
-		if outcome := p.decision.Roles[role]; outcome != nil && outcome.Changes {
-			changed = append(changed, outcome)
-		}
+// conditionsAfter are the conditions of the roles that were planned, and those
+// of the others as they stand.
+func (h *handler) conditionsAfter(p *pass) map[string]vip.Condition {
+	conditions := map[string]vip.Condition{}
+	for conditionType, condition := range p.snapshot.Cluster.Conditions {
+		conditions[conditionType] = condition
 	}
-	for _, outcome := range changed {
-		if len(changed) > 1 {
-			alone := vip.PlanRoles(p.snapshot, outcome.Role)
-			updated, err := h.writer.Patch(h.ctx, &p.snapshot.Cluster, alone.Patch)
-			if err == nil {
-				h.memory.wrote(p.key, updated.ResourceVersion)
-				p.cluster = updated
-				continue
-			}
-			cause = err
-		}
-		h.metrics.Failed(outcome.Role, p.snapshot.Cluster.Class.Name, metrics.ClusterPatchFailed)
-		outcome.Reason, outcome.Published, outcome.Release = vip.PatchRefused, false, nil
-		outcome.Message = "the API server refuses the change: " + short(cause.Error())
-		p.decision.Conditions[outcome.Role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message}
+	for conditionType, condition := range p.decision.Conditions {
+		conditions[conditionType] = condition
 	}
+	return conditions
 }
 
+func text(patch []vip.PatchOp) string {
+	data, err := json.Marshal(patch)
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+// log returns an entry with the fields that every line about a role has.
 func (h *handler) log(key string, outcome *vip.Outcome) *logrus.Entry {
-	return logrus.WithFields(logrus.Fields{
-		"cluster": key, "role": string(outcome.Role), "reason": string(outcome.Reason),
-		"pool": outcome.Pool.String(), "address": outcome.Address,
-	})
+	fields := logrus.Fields{"cluster": key, "role": string(outcome.Role), "reason": string(outcome.Reason), "claim": outcome.ClaimName}
+	if outcome.Pool != (vip.PoolRef{}) {
+		fields["pool"] = outcome.Pool.String()
+	}
+	if outcome.Address != "" {
+		fields["address"] = outcome.Address
+	}
+	return logrus.WithFields(fields)
 }

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -15,46 +16,40 @@ import (
 // ensureClaim makes the role's claim, or brings an existing one up to date.
 func (h *handler) ensureClaim(p *pass, role vip.Role) error {
 	outcome := p.decision.Roles[role]
-	name := p.cluster.Namespace + "/" + role.ClaimName(p.cluster.Name)
-	existing := p.snapshot.Claims[role]
-	if existing != nil {
-		h.memory.sawClaim(name)
-		if existing.Bound {
-			h.memory.settled(name)
-		}
-	}
 	if outcome == nil || !outcome.Ensure {
 		return nil
 	}
+	name := p.cluster.Namespace + "/" + outcome.ClaimName
 	var live *ipamv1.IPAddressClaim
-	if existing != nil {
+	if p.snapshot.Claims[role] != nil {
 		var err error
-		if live, err = h.observer.claims.Get(p.cluster.Namespace, existing.Name); err != nil {
+		if live, err = h.observer.claims.Get(p.cluster.Namespace, outcome.ClaimName); err != nil {
 			return fmt.Errorf("get claim %s: %w", name, err)
 		}
 	} else if ready, err := h.makeRoom(p, outcome, name); !ready || err != nil {
 		return err
 	}
 	h.log(p.key, outcome).Debug("Applying claim")
-	if err := h.claims.Ensure(h.ctx, &p.snapshot.Cluster, role, kube.DesiredClaim(live, &p.snapshot.Cluster, role, outcome.Pool)); err != nil {
-		h.memory.sawClaim(name)
+	err := h.claims.Ensure(h.ctx, &p.snapshot.Cluster, role, kube.DesiredClaim(live, &p.snapshot.Cluster, role, outcome.Pool))
+	if err != nil {
 		h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)
-		return err
+		if live == nil {
+			h.notMade(name, outcome)
+		}
 	}
-	return nil
+	return err
 }
 
 // makeRoom prepares the making of a claim: a place on the pool, which other passes
 // may be after at the same time, and the IPAddress that a lost claim had.
 func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bool, err error) {
 	pool := h.observer.pools.Get(outcome.Pool)
-	own := ownClaims(&p.snapshot.Cluster)
 	room := int64(math.MaxInt64)
 	// A VIP that is taken back needs no room: it is its own.
-	if pool != nil && pool.Known && !outcome.TakeBack {
-		room = pool.Usable - h.observer.shownTaken(pool, own)
+	if pool != nil && !outcome.TakeBack {
+		room = h.observer.room(pool, name)
 	}
-	ready, again := h.memory.reserve(name, outcome.Pool, room, h.observer.known(outcome.Pool, own))
+	ready, again := h.memory.reserve(name, outcome.Pool, room)
 	if !ready {
 		h.wakeIn(p.cluster.Namespace, p.cluster.Name, again)
 		return false, nil
@@ -63,37 +58,55 @@ func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bo
 		return true, nil
 	}
 	if err := h.claims.TakeBack(h.ctx, &p.snapshot.Cluster, outcome.Role, pool, outcome.Address); err != nil {
-		h.memory.sawClaim(name)
+		h.notMade(name, outcome)
 		return false, err
 	}
 	h.log(p.key, outcome).Info("Taking back a VIP whose claim was lost")
 	return true, nil
 }
 
+// notMade gives back the place of a claim that could not be made.
+func (h *handler) notMade(name string, outcome *vip.Outcome) {
+	h.memory.sawClaim(name)
+	h.memory.settled(name)
+	if pool := h.observer.pools.Get(outcome.Pool); pool != nil {
+		h.invite(pool)
+	}
+}
+
 // acquireLeases makes sure, before anything is published, that no other Cluster
-// can publish the same address. A role that loses is left out of the patch.
+// can publish the same address. A role that loses is planned anew; one whose
+// Lease cannot be made now is left out of the patch, and the other role goes on.
 func (h *handler) acquireLeases(p *pass) error {
-	lost := false
+	var errs []error
 	for role, outcome := range p.decision.Roles {
 		key, ok := vip.Key(outcome.Address)
 		if !outcome.Lease || !ok {
 			continue
 		}
 		other, err := h.leases.Acquire(h.ctx, key, kube.LeaseHolder{ClusterUID: p.snapshot.Cluster.UID, Role: role, Cluster: p.key})
-		if err != nil {
-			return err
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+			h.leaveOut(p, role)
+		case other != nil:
+			p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "Cluster", Name: other.Cluster, Where: "Lease " + kube.LeaseName(key)})
+			p.decision = vip.Plan(p.snapshot)
 		}
-		if other == nil {
-			p.snapshot.Claims[role].LeaseHeld = true
-			continue
+	}
+	return errors.Join(errs...)
+}
+
+// leaveOut takes the role's changes out of the patch and leaves its condition alone.
+func (h *handler) leaveOut(p *pass, role vip.Role) {
+	var others []vip.Role
+	for other, outcome := range p.decision.Roles {
+		if other != role && !outcome.Lease {
+			others = append(others, other)
 		}
-		lost = true
-		p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "Cluster", Name: other.Cluster, Where: "Lease " + kube.LeaseName(key)})
 	}
-	if lost {
-		p.decision = vip.Plan(p.snapshot)
-	}
-	return nil
+	p.decision = vip.PlanRoles(p.snapshot, others...)
+	p.decision.Conditions = h.conditionsAfter(p)
 }
 
 // releaseClaim deletes a claim unless it changed since it was read; then its own
@@ -107,7 +120,7 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 		return nil
 	}
 	if err == nil {
-		h.log(p.key, outcome).WithField("claim", outcome.Release.Name).Info("Released claim")
+		h.log(p.key, outcome).Info("Released claim")
 	}
 	return err
 }

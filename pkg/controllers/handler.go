@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
@@ -41,6 +40,8 @@ type pass struct {
 	cluster  *clusterv1.Cluster
 	snapshot *vip.Snapshot
 	decision vip.Decision
+	// unsure says that an error left open whether the patch was made.
+	unsure bool
 }
 
 // onChange is called whenever a Cluster, or anything that concerns it, changed.
@@ -79,12 +80,12 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 	if h.memory.behind(key, cluster.ResourceVersion) {
 		return metrics.Skipped, nil
 	}
-	result, err = h.reconcile(key, cluster)
-	if apierrors.IsNotFound(err) {
-		// The Cluster went while we looked; its own event ends the matter.
-		return metrics.Skipped, nil
+	invited, wasInvited := h.waiters.answer(key)
+	if wasInvited {
+		// Whatever comes of this pass, an error or a panic included.
+		defer h.passOn(invited)
 	}
-	return result, err
+	return h.reconcile(key, cluster)
 }
 
 func (h *handler) reconcile(key string, cluster *clusterv1.Cluster) (metrics.Result, error) {
@@ -96,18 +97,16 @@ func (h *handler) reconcile(key string, cluster *clusterv1.Cluster) (metrics.Res
 	}
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
-		h.passOn(key, h.waiters.remove(key))
+		h.waiters.remove(key)
 		return metrics.Skipped, nil
 	}
-	if err := h.act(p); err != nil {
-		return metrics.Error, err
-	}
-	declined, missed := h.waiters.set(key, cluster, p.snapshot, &p.decision, began)
-	h.passOn(key, declined)
-	if missed {
+	err = h.act(p)
+	if h.waiters.set(key, cluster, p.snapshot, &p.decision, began) {
 		h.wakeIn(cluster.Namespace, cluster.Name, 0)
 	}
 	switch {
+	case err != nil:
+		return metrics.Error, err
 	case len(p.decision.Roles) == 0:
 		return metrics.Skipped, nil
 	case p.decision.Ready():
@@ -118,7 +117,10 @@ func (h *handler) reconcile(key string, cluster *clusterv1.Cluster) (metrics.Res
 
 func (h *handler) forget(key string) error {
 	h.memory.forget(key)
-	h.passOn(key, h.waiters.remove(key))
+	if invited, ok := h.waiters.answer(key); ok {
+		defer h.passOn(invited)
+	}
+	h.waiters.remove(key)
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
 		return fmt.Errorf("key %q: %w", key, err)
@@ -126,23 +128,30 @@ func (h *handler) forget(key string) error {
 	return h.claims.Forget(h.ctx, namespace, name)
 }
 
-// passOn gives the place of a Cluster that declined a pool's invitation to the next.
-func (h *handler) passOn(key string, declined vip.PoolRef) {
-	if pool := h.observer.pools.Get(declined); pool != nil {
-		h.waiters.decline(key, pool)
-		h.invite(pool)
+// invite wakes as many Clusters that wait for a pool like this one as it has room for.
+func (h *handler) invite(pool *kube.Pool) {
+	for _, waiting := range h.waiters.invite(pool, h.free(pool)) {
+		h.wakeIn(waiting.namespace, waiting.name, 0)
 	}
 }
 
-// invite wakes as many Clusters that wait for a pool like this one as it has room for.
-func (h *handler) invite(pool *kube.Pool) {
-	room := int64(math.MaxInt64)
-	if pool.Known {
-		room = pool.Usable - h.observer.taken(pool, nil)
+// passOn invites the next Cluster if the one that was invited left room.
+func (h *handler) passOn(invited waiter) {
+	pool := h.observer.pools.Get(invited.invited)
+	if pool == nil || h.free(pool) <= 0 {
+		return
 	}
-	for _, waiting := range h.waiters.invite(pool, room) {
-		h.wakeIn(waiting.namespace, waiting.name, 0)
+	if next := h.waiters.inviteAfter(invited, pool); next != nil {
+		h.wakeIn(next.namespace, next.name, 0)
 	}
+}
+
+func (h *handler) free(pool *kube.Pool) int64 {
+	room := h.observer.room(pool)
+	if room == math.MaxInt64 {
+		return room
+	}
+	return room - h.memory.unseen(pool.Ref)
 }
 
 // wakeIn enqueues the Cluster; a delay of zero enqueues it at once, past any

@@ -71,7 +71,7 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 		return
 	}
 	k.queue.Forget(address)
-	logrus.WithFields(logrus.Fields{"address": address, "cluster": kube.Holder(lease).Cluster}).Info("Released the Lease of an address")
+	logrus.WithFields(logrus.Fields{"address": key.Unmap().String(), "cluster": kube.Holder(lease).Cluster}).Info("Released the Lease of an address")
 }
 
 // needed tells whether the holder exists and still carries or claims the address.

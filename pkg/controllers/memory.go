@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -22,9 +23,17 @@ type memory struct {
 }
 
 type clusterMemory struct {
-	// written is the resourceVersion that our last write returned.
-	written string
-	roles   map[vip.Role]*roleMemory
+	// written is the resourceVersion that our last write returned, at when.
+	written   string
+	writtenAt time.Time
+	refusal   refusal
+	roles     map[vip.Role]*roleMemory
+}
+
+// refusal is a patch that the API server refused for a reason of its own.
+type refusal struct {
+	patch, because string
+	at             time.Time
 }
 
 type roleMemory struct {
@@ -71,7 +80,8 @@ func (m *memory) forget(key string) {
 func (m *memory) wrote(key, resourceVersion string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.cluster(key).written = resourceVersion
+	c := m.cluster(key)
+	c.written, c.writtenAt = resourceVersion, m.now()
 }
 
 // behind tells whether the cache shows the Cluster as it was before our own last
@@ -85,7 +95,9 @@ func (m *memory) behind(key, resourceVersion string) bool {
 	}
 	written, errWritten := strconv.ParseUint(c.written, 10, 64)
 	cached, errCached := strconv.ParseUint(resourceVersion, 10, 64)
-	if errWritten != nil || errCached != nil || cached >= written {
+	// An API server that was restored from a backup counts from an earlier number.
+	tooLong := m.now().Sub(c.writtenAt) >= unseenFor
+	if errWritten != nil || errCached != nil || cached >= written || tooLong {
 		c.written = ""
 		return false
 	}
@@ -94,15 +106,14 @@ func (m *memory) behind(key, resourceVersion string) bool {
 
 // reserve notes that the claim is being made on the pool. It reports false, and when
 // to look again, if that was done a moment ago and the cache merely does not show
-// it yet, or if other passes have taken the room meanwhile. room counts what was
-// free but for the claims that the caller does not know.
-func (m *memory) reserve(claim string, pool vip.PoolRef, room int64, known func(claim string) bool) (ok bool, again time.Duration) {
+// it yet, or if other passes have taken the room meanwhile.
+func (m *memory) reserve(claim string, pool vip.PoolRef, room int64) (ok bool, again time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if made, exists := m.creating[claim]; exists && m.now().Sub(made.at) < unseenFor {
 		return false, unseenFor
 	}
-	if m.unseenLocked(pool, known) >= room {
+	if m.unseenLocked(pool, claim) >= room {
 		return false, 0
 	}
 	m.creating[claim] = createdClaim{pool: pool, at: m.now()}
@@ -133,23 +144,42 @@ func (m *memory) sawClaim(claim string) {
 	delete(m.creating, claim)
 }
 
-// unseen counts the claims made on the pool that the caller does not know.
-func (m *memory) unseen(pool vip.PoolRef, known func(claim string) bool) int64 {
+// unseen counts the claims made on the pool that no cache shows, but for the excepted ones.
+func (m *memory) unseen(pool vip.PoolRef, except ...string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.unseenLocked(pool, known)
+	return m.unseenLocked(pool, except...)
 }
 
-func (m *memory) unseenLocked(pool vip.PoolRef, known func(claim string) bool) int64 {
+func (m *memory) unseenLocked(pool vip.PoolRef, except ...string) int64 {
 	count := int64(0)
 	for claim, made := range m.creating {
 		if m.now().Sub(made.at) >= unseenFor {
 			delete(m.creating, claim)
-		} else if made.pool == pool && !known(claim) {
+		} else if made.pool == pool && !slices.Contains(except, claim) {
 			count++
 		}
 	}
 	return count
+}
+
+// refuses notes that the API server refused the patch, in so many words.
+func (m *memory) refuses(key, patch, because string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cluster(key).refusal = refusal{patch: patch, because: because, at: m.now()}
+}
+
+// refused returns why the API server refused this very patch a moment ago; empty if
+// it did not, or if it is time to try again.
+func (m *memory) refused(key, patch string) (because string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, known := m.clusters[key]
+	if !known || c.refusal.patch != patch || m.now().Sub(c.refusal.at) >= retryRefused {
+		return ""
+	}
+	return c.refusal.because
 }
 
 // outcome notes the role's outcome and returns since when it has been so.

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 
@@ -118,12 +119,9 @@ func (o *observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) 
 	if variable.NeededBy = gate.NeededBy(class.Spec.Patches, &s.Cluster, variable.Path); variable.NeededBy == "" {
 		return
 	}
-	roles := map[vip.Role]vip.ClassVariable{}
-	for r, v := range s.Class.Roles {
-		roles[r] = v
-	}
-	roles[role] = variable
-	s.Class.Roles = roles
+	// The view of the class is shared by all its Clusters.
+	s.Class.Roles = maps.Clone(s.Class.Roles)
+	s.Class.Roles[role] = variable
 }
 
 // holders finds who else uses an address that the Cluster claims or carries.

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 
@@ -9,16 +10,28 @@ import (
 )
 
 // poolsFor views the pools that serve the Cluster's class or back its claims, less
-// the addresses that are spoken for already.
+// the addresses that are spoken for by others.
 func (o *observer) poolsFor(s *vip.Snapshot) []vip.Pool {
-	own := ownClaims(&s.Cluster)
+	var own []string
+	for _, role := range vip.Roles() {
+		own = append(own, s.Cluster.Namespace+"/"+role.ClaimName(s.Cluster.Name))
+	}
 	var pools []vip.Pool
 	for _, pool := range o.pools.List() {
 		if pool.Serves.Class(s.Cluster.Class) || claimed(s, pool.Ref) {
-			pools = append(pools, pool.View(o.taken(pool, own)))
+			pools = append(pools, pool.View(o.ledger.taken(pool, own...)+o.memory.unseen(pool.Ref, own...)))
 		}
 	}
 	return pools
+}
+
+// room is how many more claims the pool could bind, as far as anyone knows, not
+// counting claims that no cache shows yet.
+func (o *observer) room(pool *kube.Pool, except ...string) int64 {
+	if !pool.Known {
+		return math.MaxInt64
+	}
+	return pool.Usable - o.ledger.taken(pool, except...)
 }
 
 func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
@@ -30,28 +43,6 @@ func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
 	return false
 }
 
-func ownClaims(cluster *vip.Cluster) map[string]bool {
-	own := map[string]bool{}
-	for _, role := range vip.Roles() {
-		own[cluster.Namespace+"/"+role.ClaimName(cluster.Name)] = true
-	}
-	return own
-}
-
-// taken counts the addresses of the pool that its status calls free although they
-// are spoken for: bound a moment ago, claimed, or claimed by us and not shown yet.
-func (o *observer) taken(pool *kube.Pool, except map[string]bool) int64 {
-	return o.shownTaken(pool, except) + o.memory.unseen(pool.Ref, o.known(pool.Ref, except))
-}
-
-func (o *observer) shownTaken(pool *kube.Pool, except map[string]bool) int64 {
-	return o.ledger.lag(pool) + o.ledger.waiting(pool.Ref, except)
-}
-
-func (o *observer) known(pool vip.PoolRef, except map[string]bool) func(claim string) bool {
-	return func(claim string) bool { return except[claim] || o.ledger.knows(pool, claim) }
-}
-
 // observeContest finds out, for each bound claim, whether another pool could hand
 // out the same address, and since when the state of a pending claim's pool is known.
 func (o *observer) observeContest(s *vip.Snapshot) {
@@ -60,7 +51,8 @@ func (o *observer) observeContest(s *vip.Snapshot) {
 			continue
 		}
 		if pool := o.pools.Get(claim.Pool); pool != nil && !claim.Bound {
-			claim.PoolSeenSince = o.memory.seenSince(s.Cluster.Namespace+"/"+claim.Name, pool.Seen)
+			name := s.Cluster.Namespace + "/" + claim.Name
+			claim.PoolSeenSince, claim.Binding = o.memory.seenSince(name, pool.Seen), o.ledger.isBinding(name)
 		}
 		if claim.Address == nil {
 			continue

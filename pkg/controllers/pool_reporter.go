@@ -35,6 +35,9 @@ func (r *poolReporter) changed(old, current *kube.Pool) {
 	if err := current.Serves.Err; err != nil && (old == nil || old.Serves.Err == nil || old.Serves.Err.Error() != err.Error()) {
 		r.warn(current, vip.PoolInvalid, err.Error())
 	}
+	if err := current.StatusErr; err != nil && (old == nil || old.StatusErr == nil) {
+		r.warn(current, vip.PoolInvalid, err.Error())
+	}
 	for _, other := range r.pools.List() {
 		if other.Ref == current.Ref {
 			continue
@@ -49,12 +52,12 @@ func (r *poolReporter) changed(old, current *kube.Pool) {
 
 // note remembers whether the two overlap and tells whether that is news.
 func (r *poolReporter) note(a, b vip.PoolRef, overlaps bool) bool {
-	if a.String() > b.String() {
-		a, b = b, a
-	}
-	pair := [2]vip.PoolRef{a, b}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	pair := [2]vip.PoolRef{a, b}
+	if r.overlaps[[2]vip.PoolRef{b, a}] {
+		pair = [2]vip.PoolRef{b, a}
+	}
 	news := overlaps && !r.overlaps[pair]
 	if overlaps {
 		r.overlaps[pair] = true
@@ -76,5 +79,5 @@ func (r *poolReporter) forget(pool vip.PoolRef) {
 
 func (r *poolReporter) warn(pool *kube.Pool, reason vip.Reason, message string) {
 	logrus.WithFields(logrus.Fields{"pool": pool.Ref.String(), "reason": string(reason)}).Warn(message)
-	r.recorder.Event(pool.Reference(), corev1.EventTypeWarning, string(reason), short(message))
+	r.recorder.Event(pool.Reference(), corev1.EventTypeWarning, string(reason), vip.Short(message))
 }

@@ -11,6 +11,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -18,9 +19,6 @@ import (
 // reported. Without it every new Cluster would cost a condition that is out of
 // date a moment later.
 const settle = 3 * time.Second
-
-// messageLimit bounds what is taken over from others' errors, in bytes.
-const messageLimit = 1024
 
 // reporter tells people.
 type reporter struct {
@@ -37,6 +35,8 @@ func (h *handler) report(p *pass) error {
 	case apierrors.IsInvalid(err):
 		// Cluster API wrote its own conditions meanwhile, and that event wakes us.
 		return nil
+	case gone(err):
+		return nil
 	case err != nil:
 		return err
 	case updated == nil:
@@ -50,8 +50,17 @@ func (h *handler) report(p *pass) error {
 		}
 		condition, reported := p.decision.Conditions[role.ConditionType()]
 		if old, existed := before[role.ConditionType()]; reported && (!existed || old.Reason != condition.Reason) {
-			h.reporter.event(p.cluster, condition)
+			h.reporter.event(p.cluster, condition.Reason, condition.Message)
+			if outcome.Reason == vip.AddressInvalid || outcome.Reason == vip.AddressInUse {
+				h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.IPResolutionFailed)
+			}
 			h.log(p.key, outcome).Info(condition.Message)
+		}
+		for _, note := range outcome.Notes {
+			if reported && !strings.Contains(before[role.ConditionType()].Message, note.Message) {
+				h.reporter.event(p.cluster, note.Reason, note.Message)
+				h.log(p.key, outcome).WithField("reason", string(note.Reason)).Warn(note.Message)
+			}
 		}
 	}
 	return nil
@@ -66,7 +75,8 @@ func (h *handler) settling(p *pass) {
 			h.memory.withoutVIP(p.key, role)
 		}
 		since := h.memory.outcome(p.key, role, outcome.Reason)
-		passing := outcome.Reason.Transient() || (outcome.Reason == vip.PoolExhausted && p.snapshot.Claims[role] != nil)
+		passing := outcome.Reason.Transient() || (outcome.Reason == vip.PoolExhausted && p.snapshot.Claims[role] != nil) ||
+			(outcome.Reason == vip.PatchRefused && p.unsure)
 		left := settle - h.memory.now().Sub(since)
 		if !passing || left <= 0 {
 			continue
@@ -84,25 +94,10 @@ func keep(wanted, old map[string]vip.Condition, conditionType string) {
 	}
 }
 
-func (r *reporter) event(cluster *clusterv1.Cluster, condition vip.Condition) {
+func (r *reporter) event(cluster *clusterv1.Cluster, reason vip.Reason, message string) {
 	eventType := corev1.EventTypeNormal
-	if condition.Reason.Warning() {
+	if reason.Warning() {
 		eventType = corev1.EventTypeWarning
 	}
-	r.recorder.Event(cluster, eventType, string(condition.Reason), short(condition.Message))
-}
-
-// short keeps others' texts from flooding conditions, events and logs, and from
-// bringing control characters into them.
-func short(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
-	if len(text) > messageLimit {
-		return strings.ToValidUTF8(text[:messageLimit], "") + "…"
-	}
-	return text
+	r.recorder.Event(cluster, eventType, string(reason), vip.Short(message))
 }

@@ -18,7 +18,8 @@ import (
 // handled once.
 //
 // When a pool gains room, only as many Clusters as it has room for are invited,
-// the oldest first. One that declines passes its place on.
+// the oldest first. One whose pass leaves the room unused passes the invitation on
+// to the next younger, so it reaches each Cluster once at most.
 type waiters struct {
 	mu       sync.Mutex
 	clusters map[string]*waiter
@@ -33,10 +34,8 @@ type waiter struct {
 	roles           []vip.Role
 	filters         map[vip.Role]string
 	created         time.Time
-	// invited is the pool that it was invited to; declined holds the state of each
-	// pool in which it made no use of the invitation.
-	invited  vip.PoolRef
-	declined map[vip.PoolRef]string
+	// invited is the pool that it was invited to and has not answered.
+	invited vip.PoolRef
 }
 
 func newWaiters() *waiters { return &waiters{clusters: map[string]*waiter{}} }
@@ -48,67 +47,49 @@ func (w *waiters) now() uint64 {
 	return w.events
 }
 
-// set notes whether the Cluster waits for a pool, and in which roles. It returns
-// the pool whose invitation was declined, if one was; and whether a pool event has
-// come since the pass began, so that it must be made again.
-func (w *waiters) set(key string, cluster *clusterv1.Cluster, s *vip.Snapshot, decision *vip.Decision, began uint64) (declined vip.PoolRef, missed bool) {
-	var roles []vip.Role
-	took := vip.PoolRef{}
+// answer takes the Cluster's invitation back, whatever it made of it.
+func (w *waiters) answer(key string) (invited waiter, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waiting := w.clusters[key]
+	if waiting == nil || waiting.invited == (vip.PoolRef{}) {
+		return waiter{}, false
+	}
+	invited = *waiting
+	waiting.invited = vip.PoolRef{}
+	return invited, true
+}
+
+// set notes whether the Cluster waits for a pool, and in which roles. It reports
+// whether a pool event has come since the pass began, so that it must be made again.
+func (w *waiters) set(key string, cluster *clusterv1.Cluster, s *vip.Snapshot, decision *vip.Decision, began uint64) (missed bool) {
+	current := &waiter{
+		namespace: s.Cluster.Namespace, name: s.Cluster.Name, class: s.Cluster.Class,
+		filters: map[vip.Role]string{}, created: cluster.CreationTimestamp.Time,
+	}
 	for _, role := range vip.Roles() {
-		outcome := decision.Roles[role]
-		if outcome == nil {
-			continue
-		}
-		if outcome.Waiting {
-			roles = append(roles, role)
-		}
-		if outcome.Ensure && s.Claims[role] == nil {
-			took = outcome.Pool
+		if outcome := decision.Roles[role]; outcome != nil && outcome.Waiting {
+			current.roles = append(current.roles, role)
+			current.filters[role] = s.Cluster.Annotations[role.PoolAnnotation()]
 		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	old := w.clusters[key]
-	if old != nil && old.invited != took {
-		declined = old.invited
-	}
-	if len(roles) == 0 {
+	if len(current.roles) == 0 {
 		delete(w.clusters, key)
-		return declined, false
+		return false
 	}
-	current := &waiter{
-		namespace: s.Cluster.Namespace, name: s.Cluster.Name, class: s.Cluster.Class, roles: roles,
-		filters: map[vip.Role]string{}, created: cluster.CreationTimestamp.Time, declined: map[vip.PoolRef]string{},
-	}
-	for _, role := range roles {
-		current.filters[role] = s.Cluster.Annotations[role.PoolAnnotation()]
-	}
-	if old != nil {
-		current.declined = old.declined
+	if old := w.clusters[key]; old != nil {
+		current.invited = old.invited // it came while the pass was made
 	}
 	w.clusters[key] = current
-	return declined, w.events != began
+	return w.events != began
 }
 
-// remove forgets the Cluster. It returns the pool that it was invited to, if any.
-func (w *waiters) remove(key string) (declined vip.PoolRef) {
+func (w *waiters) remove(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if old := w.clusters[key]; old != nil {
-		declined = old.invited
-	}
 	delete(w.clusters, key)
-	return declined
-}
-
-// decline notes that the Cluster made no use of the pool in this state, so that it
-// is not invited to it again before the pool changes.
-func (w *waiters) decline(key string, pool *kube.Pool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if waiting := w.clusters[key]; waiting != nil {
-		waiting.declined[pool.Ref] = pool.ResourceVersion
-	}
 }
 
 // all returns the Clusters that one of the pools could serve, oldest first.
@@ -119,8 +100,7 @@ func (w *waiters) all(pools ...*kube.Pool) []*waiter {
 	return w.fitting(pools...)
 }
 
-// invite returns the oldest Clusters that the pool has room for and that are not
-// invited anywhere yet.
+// invite returns the oldest Clusters that the pool has room for.
 func (w *waiters) invite(pool *kube.Pool, room int64) []*waiter {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,22 +108,27 @@ func (w *waiters) invite(pool *kube.Pool, room int64) []*waiter {
 		return nil
 	}
 	w.events++
-	for _, waiting := range w.clusters {
-		if waiting.invited == pool.Ref {
-			room--
-		}
+	invited := w.fitting(pool)
+	if int64(len(invited)) > room {
+		invited = invited[:room]
 	}
-	var invited []*waiter
-	for _, waiting := range w.fitting(pool) {
-		if int64(len(invited)) >= room {
-			break
-		}
-		if waiting.invited == (vip.PoolRef{}) && waiting.declined[pool.Ref] != pool.ResourceVersion {
-			waiting.invited = pool.Ref
-			invited = append(invited, waiting)
-		}
+	for _, waiting := range invited {
+		waiting.invited = pool.Ref
 	}
 	return invited
+}
+
+// inviteAfter returns the next Cluster after the one that left its invitation unused.
+func (w *waiters) inviteAfter(last waiter, pool *kube.Pool) *waiter {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, waiting := range w.fitting(pool) {
+		if older(&last, waiting) < 0 {
+			waiting.invited = pool.Ref
+			return waiting
+		}
+	}
+	return nil
 }
 
 func (w *waiters) fitting(pools ...*kube.Pool) []*waiter {
@@ -153,10 +138,12 @@ func (w *waiters) fitting(pools ...*kube.Pool) []*waiter {
 			found = append(found, waiting)
 		}
 	}
-	slices.SortFunc(found, func(a, b *waiter) int {
-		return cmp.Or(a.created.Compare(b.created), strings.Compare(a.namespace, b.namespace), strings.Compare(a.name, b.name))
-	})
+	slices.SortFunc(found, older)
 	return found
+}
+
+func older(a, b *waiter) int {
+	return cmp.Or(a.created.Compare(b.created), strings.Compare(a.namespace, b.namespace), strings.Compare(a.name, b.name))
 }
 
 func (w *waiter) fits(pool *kube.Pool) bool {

@@ -52,24 +52,29 @@ func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters 
 	return nil
 }
 
-// onClaim wakes the Cluster that the claim's name leads to.
+// onClaim wakes the Cluster that the claim's name leads to, and, if a claim stops
+// waiting, those for which there may be room now.
 func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
+	claim := either(old, current)
 	w.observer.ledger.onClaim(old, current)
-	if current == nil {
-		w.observer.memory.settled(claimKey(old))
-	}
-	if old != nil && waitsForAddress(old) && (current == nil || !current.DeletionTimestamp.IsZero()) {
-		// Its place is free again although the pool's status does not change.
-		if pool := w.observer.pools.Get(w.observer.pools.Scope().Ref(old.Spec.PoolRef, old.Namespace)); pool != nil {
-			w.invite(pool)
+	w.observer.memory.sawClaim(claimKey(claim))
+	if current == nil || !waitsForAddress(current) {
+		w.observer.memory.settled(claimKey(claim))
+		if old != nil && waitsForAddress(old) {
+			w.inviteTo(old.Spec.PoolRef, old.Namespace)
 		}
 	}
 	if old != nil && current != nil && sameClaim(old, current) {
 		return
 	}
-	claim := either(old, current)
 	if cluster, _, ours := vip.ParseClaimName(claim.Name); ours {
 		w.wake(claim.Namespace, cluster)
+	}
+}
+
+func (w *waker) inviteTo(ref ipamv1.IPPoolReference, namespace string) {
+	if pool := w.observer.pools.Get(w.observer.pools.Scope().Ref(ref, namespace)); pool != nil {
+		w.invite(pool)
 	}
 }
 
@@ -85,6 +90,10 @@ func sameClaim(a, b *ipamv1.IPAddressClaim) bool {
 // use the same address.
 func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 	w.observer.ledger.onAddress(old, current)
+	if old == nil || current == nil {
+		address := either(old, current)
+		w.inviteTo(address.Spec.PoolRef, address.Namespace)
+	}
 	if old != nil && current != nil && old.UID == current.UID &&
 		old.DeletionTimestamp.IsZero() == current.DeletionTimestamp.IsZero() && old.Spec.Address == current.Spec.Address {
 		return
@@ -150,6 +159,9 @@ func (w *waker) onClass(old, current *clusterv1.ClusterClass) {
 		return
 	}
 	class := either(old, current)
+	if current == nil {
+		w.observer.views.Delete(vip.ClassKey{Namespace: class.Namespace, Name: class.Name})
+	}
 	w.wakeClass(vip.ClassKey{Namespace: class.Namespace, Name: class.Name})
 }
 

@@ -65,7 +65,7 @@ func (c *Claims) Ensure(ctx context.Context, cluster *vip.Cluster, role vip.Role
 	return nil
 }
 
-// Forget frees what apply remembers of a Cluster that is gone. It makes no request.
+// Forget frees what apply remembers of a Cluster that is gone.
 func (c *Claims) Forget(ctx context.Context, namespace, name string) error {
 	for _, role := range vip.Roles() {
 		if err := c.set(ctx, namespace, name, role).ApplyObjects(); err != nil {
@@ -101,8 +101,18 @@ func (c *Claims) TakeBack(ctx context.Context, cluster *vip.Cluster, role vip.Ro
 		},
 	}
 	err := c.addresses.Create(ctx, cluster.Namespace, desired, &ipamv1.IPAddress{}, metav1.CreateOptions{FieldManager: FieldManager})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if err == nil {
+		return nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create IPAddress %s/%s: %w", cluster.Namespace, name, err)
+	}
+	found := &ipamv1.IPAddress{}
+	if err := c.addresses.Get(ctx, cluster.Namespace, name, found, metav1.GetOptions{}); err != nil {
+		return fmt.Errorf("get IPAddress %s/%s: %w", cluster.Namespace, name, err)
+	}
+	if !found.DeletionTimestamp.IsZero() || found.Spec.Address != address || found.Spec.PoolRef != desired.Spec.PoolRef || !OwnedBy(found.OwnerReferences, cluster.UID) {
+		return fmt.Errorf("IPAddress %s/%s is in the way of taking back %s", cluster.Namespace, name, address)
 	}
 	return nil
 }

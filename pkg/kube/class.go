@@ -83,33 +83,28 @@ func leafOf(schema *clusterv1.JSONSchemaProps, rest string, nested bool) (*clust
 	return schema, ""
 }
 
-// defaultAt is the string that defaulting would put at the path: the default of
-// the outermost schema that has one decides.
+// defaultAt is the string that defaulting puts at the path of a variable that is
+// absent: the outermost default, completed by those of the fields that it leaves out.
 func defaultAt(schema *clusterv1.JSONSchemaProps, rest string, nested bool) string {
-	path := rest
-	for {
-		if schema.Default != nil {
-			var value any
-			if json.Unmarshal(schema.Default.Raw, &value) != nil {
-				return ""
-			}
-			for nested {
-				object, _ := value.(map[string]any)
-				var name string
-				name, path, nested = strings.Cut(path, ".")
-				value = object[name]
-			}
-			if text, isText := value.(string); isText {
-				return text
-			}
+	var value any
+	if schema.Default != nil {
+		if json.Unmarshal(schema.Default.Raw, &value) != nil {
 			return ""
 		}
-		if !nested {
-			return ""
-		}
+	}
+	for nested {
 		var name string
-		name, path, nested = strings.Cut(path, ".")
-		next := schema.Properties[name]
+		name, rest, nested = strings.Cut(rest, ".")
+		next, exists := schema.Properties[name]
+		if !exists {
+			return ""
+		}
+		object, _ := value.(map[string]any)
+		if value, exists = object[name]; !exists && next.Default != nil && json.Unmarshal(next.Default.Raw, &value) != nil {
+			return ""
+		}
 		schema = &next
 	}
+	text, _ := value.(string)
+	return text
 }

@@ -19,7 +19,7 @@ func Cluster(c *clusterv1.Cluster) vip.Cluster {
 	provisioned := c.Status.Initialization.InfrastructureProvisioned
 	view.InfrastructureProvisioned = provisioned != nil && *provisioned
 	if view.HasTopology = c.Spec.Topology.IsDefined(); view.HasTopology {
-		view.Class = ClassOf(c)
+		view.Class, view.ClassField = ClassOf(c), "/spec/topology/classRef/name"
 		for i := range c.Spec.Topology.Variables {
 			variable := &c.Spec.Topology.Variables[i]
 			view.Variables = append(view.Variables, vip.Variable{Name: variable.Name, Value: json.RawMessage(variable.Value.Raw)})

@@ -20,7 +20,7 @@ func ClusterV1Beta1(c *clusterv1beta1.Cluster) vip.Cluster {
 	view.InfrastructureProvisioned = c.Status.InfrastructureReady
 	if topology := c.Spec.Topology; topology != nil {
 		view.HasTopology = true
-		view.Class = classKey(topology.ClassNamespace, topology.Class, c.Namespace)
+		view.Class, view.ClassField = classKey(topology.ClassNamespace, topology.Class, c.Namespace), "/spec/topology/class"
 		for i := range topology.Variables {
 			variable := &topology.Variables[i]
 			view.Variables = append(view.Variables, vip.Variable{Name: variable.Name, Value: json.RawMessage(variable.Value.Raw)})

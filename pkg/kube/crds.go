@@ -65,7 +65,8 @@ func WatchPoolKinds(ctx context.Context, config *rest.Config, pools *Pools) erro
 func discoverInstalled(ctx context.Context, pools *Pools) {
 	const retry, patience = time.Second, 10 * time.Second
 	before := pools.count()
-	err := wait.PollUntilContextTimeout(ctx, retry, patience, true, func(ctx context.Context) (bool, error) {
+	// The caches outlive this wait, so they get the outer context.
+	err := wait.PollUntilContextTimeout(ctx, retry, patience, true, func(context.Context) (bool, error) {
 		if err := pools.Discover(ctx); err != nil {
 			logrus.WithError(err).Warn("Cannot discover pool kinds; trying again")
 		}

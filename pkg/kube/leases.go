@@ -48,16 +48,13 @@ func NewLeases(client kubernetes.Interface, namespace string) *Leases {
 	return &Leases{client: client, namespace: namespace, informer: factory.Coordination().V1().Leases().Informer()}
 }
 
-// Start runs the cache and waits until it has synced, or ctx ends.
+// Start runs the cache and waits for it for a while.
 func (l *Leases) Start(ctx context.Context) error {
 	if err := l.informer.SetTransform(Trim); err != nil {
 		return fmt.Errorf("cache of Leases: %w", err)
 	}
 	go l.informer.RunWithContext(ctx)
-	if !cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
-		return fmt.Errorf("cache of Leases did not sync: %w", ctx.Err())
-	}
-	return nil
+	return waitOptional(ctx, "Leases in "+l.namespace, l.informer)
 }
 
 // OnEvent calls the handler for every change of one of our Leases.

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"go4.org/netipx"
@@ -28,6 +29,8 @@ type Pool struct {
 	Known  bool
 	// Total, Free and Used are the provider's own numbers; zero unless Known.
 	Total, Free, Used int64
+	// StatusErr says that the provider's numbers cannot be true.
+	StatusErr error
 	// Ranges is what the pool hands out; nil if that cannot be read.
 	Ranges *netipx.IPSet
 	// Network is how the in-cluster provider describes the pool's addresses.
@@ -74,19 +77,24 @@ func NewPool(u *unstructured.Unstructured, namespaced bool) *Pool {
 // readCapacity reads the status of the in-cluster provider. Numbers that cannot
 // be true are as good as none.
 func (p *Pool) readCapacity(object map[string]any) {
-	field := func(name string) (int64, bool) {
-		n, found, err := unstructured.NestedInt64(object, "status", "ipAddresses", name)
-		return n, found && err == nil
-	}
-	free, known := field("free")
-	total, totalKnown := field("total")
-	if !known || !totalKnown || free > total || total < 0 {
+	status, found, err := unstructured.NestedMap(object, "status", "ipAddresses")
+	if err != nil || !found {
 		return
 	}
-	outOfRange, _ := field("outOfRange")
-	used, _ := field("used")
-	p.Known, p.Usable = true, free+max(outOfRange, 0)
-	p.Total, p.Free, p.Used = total, free, used
+	number := func(name string) int64 {
+		n, _ := status[name].(int64)
+		return n
+	}
+	p.Total, p.Free, p.Used = number("total"), number("free"), number("used")
+	if p.Free > p.Total || p.Total < 0 || p.Used < 0 {
+		p.StatusErr = fmt.Errorf("status.ipAddresses: free %d, used %d of total %d cannot be", p.Free, p.Used, p.Total)
+		p.Total, p.Free, p.Used = 0, 0, 0
+		return
+	}
+	p.Known, p.Usable = true, p.Free
+	if outOfRange := max(number("outOfRange"), 0); p.Usable <= math.MaxInt64-outOfRange {
+		p.Usable += outOfRange
+	}
 }
 
 // Reference names the pool to the events API.

@@ -42,6 +42,10 @@ func ParsePoolKinds(entries []string) ([]schema.GroupResource, error) {
 			errs = append(errs, fmt.Errorf("pool kind %.80q is not of the form resource.group", entry))
 			continue
 		}
+		if strings.Contains(kind.Resource, "prefixpool") {
+			errs = append(errs, fmt.Errorf("pool kind %s hands out prefixes, not addresses", kind))
+			continue
+		}
 		if !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	lassocache "github.com/rancher/lasso/pkg/cache"
 	"github.com/sirupsen/logrus"
@@ -25,6 +26,7 @@ type Pools struct {
 	mu       sync.RWMutex
 	caches   map[schema.GroupResource]poolCache
 	handlers []func(old, current *Pool)
+	said     map[schema.GroupResource]bool
 }
 
 type poolCache struct {
@@ -34,7 +36,7 @@ type poolCache struct {
 
 // NewPools returns Pools of the wanted kinds, none of which is watched before Discover.
 func NewPools(factory lassocache.SharedCacheFactory, client discovery.DiscoveryInterface, wanted []schema.GroupResource) *Pools {
-	return &Pools{factory: factory, discovery: client, wanted: wanted, caches: map[schema.GroupResource]poolCache{}}
+	return &Pools{factory: factory, discovery: client, wanted: wanted, caches: map[schema.GroupResource]poolCache{}, said: map[schema.GroupResource]bool{}}
 }
 
 // Discover starts a cache for each wanted kind that is served by now and waits
@@ -49,7 +51,7 @@ func (p *Pools) Discover(ctx context.Context) error {
 			return err
 		}
 		if !found {
-			logrus.Debugf("Pool kind %s is not installed; its pools are picked up once it is", wanted)
+			p.sayMissing(wanted)
 			continue
 		}
 		if err := p.start(ctx, wanted, kind); err != nil {
@@ -57,6 +59,16 @@ func (p *Pools) Discover(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sayMissing logs once that a kind is not installed.
+func (p *Pools) sayMissing(kind schema.GroupResource) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.said[kind] {
+		p.said[kind] = true
+		logrus.Infof("Pool kind %s is not installed; its pools are picked up once it is", kind)
+	}
 }
 
 // Missing tells whether a wanted kind is not served yet.
@@ -98,10 +110,30 @@ func (p *Pools) start(ctx context.Context, wanted schema.GroupResource, kind Poo
 	if err := p.factory.StartGVK(ctx, kind.GroupVersion().WithKind(kind.Kind)); err != nil {
 		return fmt.Errorf("start cache of %s: %w", wanted, err)
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-		return fmt.Errorf("cache of %s did not sync: %w", wanted, ctx.Err())
+	if err := waitOptional(ctx, wanted.String(), informer); err != nil {
+		return err
 	}
 	logrus.Infof("Serving pools of kind %s (%s)", kind.Kind, kind.GroupVersion())
+	return nil
+}
+
+// optionalPatience is how long a start waits for a cache without which Clusters
+// can be served all the same.
+const optionalPatience = 20 * time.Second
+
+// waitOptional waits for the cache, but not for ever: one kind that cannot be
+// listed, for want of a right or of its webhook, must not keep all others waiting.
+// The cache goes on trying.
+func waitOptional(ctx context.Context, name string, informer cache.SharedIndexInformer) error {
+	patience, cancel := context.WithTimeout(ctx, optionalPatience)
+	defer cancel()
+	if cache.WaitForCacheSync(patience.Done(), informer.HasSynced) {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("cache of %s did not sync: %w", name, ctx.Err())
+	}
+	logrus.Warnf("Cannot list %s yet; going on without", name)
 	return nil
 }
 

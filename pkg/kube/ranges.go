@@ -34,7 +34,7 @@ func (p *Pool) readRanges(object map[string]any) {
 		return
 	}
 	p.Ranges = set
-	if !p.Known {
+	if !p.Known && p.StatusErr == nil {
 		// A pool that is so new that it has no status yet holds what its ranges hold.
 		p.Known, p.Total = true, size(set)
 		p.Free, p.Usable = p.Total, p.Total

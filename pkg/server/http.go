@@ -84,10 +84,13 @@ func listen(ctx context.Context, group *errgroup.Group, address string, handler 
 	})
 	group.Go(func() error {
 		<-ctx.Done()
-		// Probes stay answerable for as long as a graceful stop takes elsewhere.
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
-		return server.Shutdown(stopping)
+		if err := server.Shutdown(stopping); err != nil {
+			logrus.WithError(err).Debugf("Cutting off a request to %s", address)
+			return server.Close()
+		}
+		return nil
 	})
 	return nil
 }

@@ -49,29 +49,26 @@ func (s *server) lead(ctx context.Context) error {
 	// the Lease with a write under way would let two leaders write at once.
 	election, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	elector.resign = stop
 	go func() {
 		select {
 		case <-ctx.Done():
+			elector.drain()
+			stop()
 		case <-election.Done():
-			return
 		}
-		elector.drain()
-		stop()
 	}()
 	elector.Run(election)
-	if ctx.Err() == nil {
-		if err := elector.failure(); err != nil {
-			return err
-		}
-		return errLeaseLost
+	if err := elector.failure(); err != nil || ctx.Err() != nil {
+		return err
 	}
-	return elector.failure()
+	return errLeaseLost
 }
 
 type elector struct {
 	*leaderelection.LeaderElector
-	leading chan struct{} // closed when the controllers have stopped, or never ran
-	once    sync.Once
+	resign  context.CancelFunc // gives the Lease back
+	stopped chan struct{}      // closed when the controllers have stopped
 	mu      sync.Mutex
 	started bool
 	err     error
@@ -92,7 +89,7 @@ func (e *elector) drain() {
 		return
 	}
 	select {
-	case <-e.leading:
+	case <-e.stopped:
 	case <-time.After(drainTimeout):
 		logrus.Warnf("Writes are still under way after %s", drainTimeout)
 	}
@@ -109,7 +106,7 @@ func (s *server) elector(ctx context.Context) (*elector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lease %s/%s: %w", s.config.LeaseNamespace, s.config.LeaseName, err)
 	}
-	e := &elector{leading: make(chan struct{})}
+	e := &elector{stopped: make(chan struct{})}
 	e.LeaderElector, err = leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, Name: s.config.LeaseName,
 		LeaseDuration: s.config.LeaseDuration, RenewDeadline: s.config.RenewDeadline, RetryPeriod: s.config.RetryPeriod,
@@ -129,12 +126,13 @@ func (s *server) elector(ctx context.Context) (*elector, error) {
 	return e, nil
 }
 
-// leadWith runs the controllers until the process stops or the Lease is lost.
+// leadWith runs the controllers until the process stops or the Lease is lost. A
+// leader whose controllers do not run must not keep the Lease from the others.
 func (s *server) leadWith(process, leading context.Context, e *elector) {
 	e.mu.Lock()
 	e.started = true
 	e.mu.Unlock()
-	defer e.once.Do(func() { close(e.leading) })
+	defer close(e.stopped)
 	both, cancel := context.WithCancel(leading)
 	defer cancel()
 	defer context.AfterFunc(process, cancel)()
@@ -142,7 +140,7 @@ func (s *server) leadWith(process, leading context.Context, e *elector) {
 		e.mu.Lock()
 		e.err = err
 		e.mu.Unlock()
-		logrus.WithError(err).Error("Controllers failed")
+		e.resign()
 	}
 }
 
@@ -187,14 +185,18 @@ func (s *server) waitForOldController(ctx context.Context) error {
 	said := false
 	return wait.PollUntilContextCancel(ctx, retry, true, func(ctx context.Context) (bool, error) {
 		deployment, err := s.client.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			if !apierrors.IsNotFound(err) {
-				logrus.WithError(err).Warnf("Cannot tell whether an earlier release runs in %s; starting", namespace)
-			}
+		switch {
+		case apierrors.IsNotFound(err):
 			return true, nil
+		case apierrors.IsForbidden(err):
+			logrus.WithError(err).Warnf("May not look whether an earlier release runs in %s; going on", namespace)
+			return true, nil
+		case err != nil:
+			logrus.WithError(err).Warnf("Cannot tell whether an earlier release runs in %s; trying again", namespace)
+			return false, nil
 		}
 		replicas := deployment.Spec.Replicas
-		if replicas != nil && *replicas == 0 {
+		if replicas != nil && *replicas == 0 && deployment.Status.Replicas == 0 {
 			return true, nil
 		}
 		if !said {

@@ -56,11 +56,17 @@ func Run(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	logrus.Infof("Starting capi-vip-allocator %s", version.String())
-	group, ctx := errgroup.WithContext(ctx)
-	if err := s.health.serve(ctx, group, c, registry); err != nil {
+	// The endpoints answer until the work has come to rest.
+	group, work := errgroup.WithContext(ctx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.health.serve(serving, group, c, registry); err != nil {
+		stop()
 		return err
 	}
-	group.Go(func() error { return s.work(ctx) })
+	group.Go(func() error {
+		defer stop()
+		return s.work(work)
+	})
 	return group.Wait()
 }
 

@@ -50,6 +50,16 @@ func sameHost(a, b string) bool {
 	return a == b
 }
 
+// hostName is a DNS name that cannot be mistaken for an address: its last label
+// does not begin with a digit.
+var hostName = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_]{0,61}[A-Za-z0-9])?\.)*[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?\.?$`)
+
+// plausibleHost tells whether the text can be an endpoint's host at all.
+func plausibleHost(text string) bool {
+	_, isAddress := Key(text)
+	return isAddress || (len(text) <= 253 && hostName.MatchString(text))
+}
+
 var labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
 
 // LegalLabelValue tells whether Kubernetes takes the text as a label value. An

@@ -17,7 +17,10 @@ type Candidate struct {
 
 // Candidates judges every pool that names the Cluster's class and the role, from
 // the one to try first. Pools of other classes and roles are left out.
-func Candidates(s *Snapshot, role Role) []Candidate {
+func Candidates(s *Snapshot, role Role) []Candidate { return candidatesLess(s, role, nil) }
+
+// candidatesLess takes so many addresses of each pool as spoken for.
+func candidatesLess(s *Snapshot, role Role, promised map[PoolRef]int64) []Candidate {
 	var result []Candidate
 	for i := range s.Pools {
 		pool := &s.Pools[i]
@@ -30,14 +33,14 @@ func Candidates(s *Snapshot, role Role) []Candidate {
 		if pool.Serves.Err == nil && !pool.Serves.HasRole(role) {
 			continue
 		}
-		verdict, detail := judge(s, role, pool)
+		verdict, detail := judge(s, role, pool, promised[pool.Ref])
 		result = append(result, Candidate{Pool: pool, Verdict: verdict, Detail: detail})
 	}
 	slices.SortFunc(result, func(a, b Candidate) int { return rank(a.Pool, b.Pool) })
 	return result
 }
 
-func judge(s *Snapshot, role Role, pool *Pool) (Reason, string) {
+func judge(s *Snapshot, role Role, pool *Pool, promised int64) (Reason, string) {
 	if pool.Serves.Err != nil {
 		return PoolInvalid, pool.Serves.Err.Error()
 	}
@@ -49,7 +52,7 @@ func judge(s *Snapshot, role Role, pool *Pool) (Reason, string) {
 		return PoolDeleting, "it is being deleted"
 	case pool.Paused:
 		return PoolPaused, "it carries the annotation " + PausedAnnotation
-	case pool.exhausted():
+	case pool.exhausted(promised):
 		return PoolExhausted, "it has no free address"
 	}
 	return "", ""
@@ -123,7 +126,7 @@ func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 	}
 	const shown = 5
 	if len(parts) > shown {
-		parts = append(parts[:shown], fmt.Sprintf("and %d more", len(parts)-shown))
+		parts = append(parts[:shown], "and others")
 	}
 	return reason, "no pool can serve: " + strings.Join(parts, "; ")
 }

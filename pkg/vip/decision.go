@@ -41,6 +41,8 @@ type Outcome struct {
 	Changes bool
 	// Published says that Patch publishes the VIP from a claim for the first time.
 	Published bool
+	// ClaimName is the name of the role's claim, which need not exist.
+	ClaimName string
 	// Pool is the pool of the role's claim, or the one chosen for it.
 	Pool PoolRef
 	// Ensure asks for the role's claim to exist on Pool, with today's labels and owner.
@@ -66,7 +68,7 @@ type Note struct {
 type PatchOp struct {
 	Op   string `json:"op"`
 	Path string `json:"path"`
-	// Value is absent for "remove". A "test" for null holds where the path is absent.
+	// Value means nothing for "remove". A "test" for null holds where the path is absent.
 	Value any `json:"value"`
 }
 

@@ -5,8 +5,9 @@ import "strings"
 // fill plans the writes that bring the value to the places that are empty, and
 // the stamps. It tells whether the class's variable had to be left empty.
 //
-// A value from a claim is restored wherever it was stripped. A value that a user
-// chose is only copied before there is infrastructure.
+// A value from a claim is restored wherever it was stripped. A value that somebody
+// else chose is only copied before there is infrastructure, but for the stamps of a
+// Cluster that has a claim: those are ours to keep.
 func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 	early := v.beforeInfrastructure()
 	if v.role == ControlPlane {
@@ -15,9 +16,11 @@ func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 	written := WrittenNone
 	switch {
 	case !v.variable.Declared:
-	case v.held != "":
-		if sameHost(v.held, value) {
+	case v.value != "":
+		if sameHost(v.value, value) {
 			written = v.variable.Path
+		} else {
+			v.out.note(ValuesDiffer, "variable %s holds %.80q", v.variable.Path, v.value)
 		}
 	case v.mayFill(fromClaim) && v.admits(value):
 		v.patch.setVariable(v.variable.Path, value)
@@ -26,11 +29,11 @@ func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 	default:
 		variableMissing = true
 	}
-	if fromClaim || early {
+	if early || v.live {
 		v.fillStamp(value)
 	}
 	if fromClaim {
-		v.recordWritten(written, value)
+		v.recordWritten(written)
 	}
 	return variableMissing
 }
@@ -50,8 +53,8 @@ func (v *roleView) port() int32 {
 	if v.Cluster.Endpoint.Port != 0 {
 		return v.Cluster.Endpoint.Port
 	}
-	if parent, _, nested := cutLast(v.variable.Path); nested {
-		if port, ok := portAt(v.Cluster.Variables, parent+".port"); ok {
+	if at := strings.LastIndexByte(v.variable.Path, '.'); at >= 0 {
+		if port, ok := portAt(v.Cluster.Variables, v.variable.Path[:at]+".port"); ok {
 			return port
 		}
 	}
@@ -65,12 +68,8 @@ func (v *roleView) beforeInfrastructure() bool {
 	if !v.Cluster.HasInfrastructure {
 		return true
 	}
-	firstEndpoint := v.patch != nil && v.patch.writesEndpoint && v.Cluster.Endpoint.Host == "" &&
-		v.Cluster.Annotations[ControlPlane.WrittenAnnotation()] == ""
-	if v.role == ControlPlane && v.Cluster.Endpoint.Host == "" && v.written == "" {
-		firstEndpoint = true
-	}
-	return firstEndpoint && !v.Cluster.InfrastructureProvisioned
+	first := v.Cluster.Endpoint.Host == "" && v.Cluster.Annotations[ControlPlane.WrittenAnnotation()] == ""
+	return first && (v.role == ControlPlane || v.patch.writesEndpoint) && !v.Cluster.InfrastructureProvisioned
 }
 
 func (v *roleView) restores() bool  { return v.written == v.variable.Path }
@@ -89,6 +88,7 @@ func (v *roleView) admits(value string) bool {
 func (v *roleView) fillStamp(value string) {
 	if v.role == Ingress && v.stamp != "" && !sameHost(v.stamp, value) {
 		// Somebody else's stamp: keep it, and keep the label true to it.
+		v.out.note(ValuesDiffer, "annotation %s holds %.80q", v.role.Stamp(), v.stamp)
 		value = v.stamp
 	}
 	v.patch.setAnnotation(v.role.Stamp(), value)
@@ -100,30 +100,17 @@ func (v *roleView) fillStamp(value string) {
 	v.patch.setLabel(v.role.StampedLabel(), "true")
 }
 
-// recordWritten notes which variable the publication wrote, and clears a variable
-// of ours that the class no longer declares: as long as that stands, the API
-// server refuses every update of the Cluster.
-func (v *roleView) recordWritten(written, value string) {
+// recordWritten notes which variable the publication wrote.
+func (v *roleView) recordWritten(written string) {
 	previous := v.written
-	if previous != "" && previous != WrittenNone && previous != written {
-		if name, _, _ := strings.Cut(previous, "."); v.Class.Ready && !v.Class.Declares[name] {
-			v.patch.removeVariable(previous, value)
-		} else if written == WrittenNone {
-			// A value that was stripped or changed stays ours to restore.
-			return
-		}
-	}
-	if previous == WrittenNone && written != WrittenNone && !v.patch.setsVariable(written) {
+	declared := v.Class.Declares[variableName(previous)]
+	switch {
+	case written == WrittenNone && previous != "" && previous != WrittenNone && declared:
+		// A value that was stripped or changed stays ours to restore.
+		return
+	case written != WrittenNone && previous == WrittenNone && !v.patch.setsVariable(written):
 		// The variable was not ours when the VIP was published, so it is not ours to restore.
 		return
 	}
 	v.patch.setAnnotation(v.role.WrittenAnnotation(), written)
-}
-
-func cutLast(path string) (parent, last string, nested bool) {
-	i := strings.LastIndexByte(path, '.')
-	if i < 0 {
-		return "", path, false
-	}
-	return path[:i], path[i+1:], true
 }

@@ -17,13 +17,9 @@ type patch struct {
 	annotations    map[string]*string // nil value: remove
 	labels         map[string]*string
 	variables      []variableChange
-	noInfra        bool
-}
-
-// variableChange sets the string at a path, or removes it if value is nil.
-type variableChange struct {
-	path  string
-	value *string
+	// reads are the paths of the variables that the decision was read from.
+	reads   []string
+	noInfra bool
 }
 
 func newPatch(cluster *Cluster) *patch {
@@ -33,7 +29,7 @@ func newPatch(cluster *Cluster) *patch {
 }
 
 func (p *patch) reset() {
-	*p = patch{cluster: p.cluster, annotations: map[string]*string{}, labels: map[string]*string{}}
+	*p = patch{cluster: p.cluster, reads: p.reads, annotations: map[string]*string{}, labels: map[string]*string{}}
 }
 
 func (p *patch) empty() bool { return p.size() == 0 }
@@ -63,27 +59,6 @@ func change(changes map[string]*string, current map[string]string, key string, v
 	changes[key] = value
 }
 
-func (p *patch) setVariable(path, value string) {
-	p.variables = append(p.variables, variableChange{path: path, value: &value})
-}
-
-// removeVariable removes the string at the path if it still is that address.
-func (p *patch) removeVariable(path, address string) {
-	if !sameHost(variableAt(p.cluster.Variables, path), address) {
-		return
-	}
-	for _, change := range p.variables {
-		if change.path == path {
-			return
-		}
-	}
-	p.variables = append(p.variables, variableChange{path: path})
-}
-
-func (p *patch) setsVariable(path string) bool {
-	return slices.ContainsFunc(p.variables, func(c variableChange) bool { return c.path == path && c.value != nil })
-}
-
 // dependsOnNoInfrastructure makes the patch fail once there is infrastructure.
 func (p *patch) dependsOnNoInfrastructure(depends bool) { p.noInfra = p.noInfra || depends }
 
@@ -100,6 +75,9 @@ func (p *patch) ops() []PatchOp {
 	w := &opWriter{}
 	w.test("/metadata/uid", p.cluster.UID)
 	w.test("/spec/paused", paused)
+	if p.cluster.ClassField != "" {
+		w.test(p.cluster.ClassField, p.cluster.Class.Name)
+	}
 	if p.noInfra {
 		w.test("/spec/infrastructureRef", nil)
 	}
@@ -125,9 +103,9 @@ func (w *opWriter) remove(path string) {
 
 // metadataOps also tests the annotations that the decision was read from.
 func (p *patch) metadataOps(w *opWriter) {
-	read := []string{PausedAnnotation}
+	read := []string{PausedAnnotation, BackfillAnnotation}
 	for _, role := range Roles() {
-		read = append(read, role.EnabledAnnotation(), role.WrittenAnnotation())
+		read = append(read, role.EnabledAnnotation(), role.WrittenAnnotation(), role.Stamp())
 	}
 	mapOps(w, "/metadata/annotations", p.cluster.Annotations, p.annotations, read)
 	mapOps(w, "/metadata/labels", p.cluster.Labels, p.labels, nil)
@@ -173,21 +151,29 @@ func mapOps(w *opWriter, path string, current map[string]string, changes map[str
 	}
 }
 
+// endpointOps tests the endpoint even where it is not changed: a host that a user
+// changes while we copy it elsewhere must not be copied.
 func (p *patch) endpointOps(w *opWriter) {
-	if !p.writesEndpoint {
-		return
-	}
 	const path = "/spec/controlPlaneEndpoint"
-	value := map[string]any{"host": p.endpoint.Host, "port": p.endpoint.Port}
-	switch old := p.cluster.Endpoint; {
-	case old == Endpoint{}:
+	old := p.cluster.Endpoint
+	if old == (Endpoint{}) {
 		w.test(path, p.cluster.AbsentEndpoint)
-	case old.Host == "" && p.cluster.AbsentEndpoint == nil:
-		w.test(path+"/host", nil)
-	default:
-		w.test(path+"/host", old.Host)
+	} else {
+		w.test(path+"/host", orAbsent(old.Host, p.cluster.AbsentEndpoint))
+		w.test(path+"/port", orAbsent(old.Port, p.cluster.AbsentEndpoint))
 	}
-	w.add(path, value)
+	if p.writesEndpoint {
+		w.add(path, map[string]any{"host": p.endpoint.Host, "port": p.endpoint.Port})
+	}
+}
+
+// orAbsent is the value to test for: null if the field is left out where it is zero.
+func orAbsent[T comparable](value T, absentEndpoint any) any {
+	var zero T
+	if value == zero && absentEndpoint == nil {
+		return nil
+	}
+	return value
 }
 
 func escape(key string) string {

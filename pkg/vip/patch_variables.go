@@ -5,36 +5,72 @@ import (
 	"strings"
 )
 
-// variableOps writes the changes of topology variables. Entries are named by
-// their index, so each is guarded by a test of the name found there; new entries
-// are appended and removals come last, from the end, so that no index shifts.
+// variableChange sets the string at a path, or removes it if value is nil. With
+// whole set it removes the variable that the path begins with.
+type variableChange struct {
+	path  string
+	value *string
+	whole bool
+}
+
+func (p *patch) setVariable(path, value string) {
+	if variableAt(p.cluster.Variables, path) != value {
+		p.variables = append(p.variables, variableChange{path: path, value: &value})
+	}
+}
+
+// removeVariable removes the string at the path if it still is that address.
+func (p *patch) removeVariable(path, address string) {
+	if sameHost(variableAt(p.cluster.Variables, path), address) && address != "" {
+		p.variables = append(p.variables, variableChange{path: path})
+	}
+}
+
+// dropVariable removes the whole variable.
+func (p *patch) dropVariable(name string) {
+	p.variables = append(p.variables, variableChange{path: name, whole: true})
+}
+
+func (p *patch) setsVariable(path string) bool {
+	return slices.ContainsFunc(p.variables, func(c variableChange) bool { return c.path == path && c.value != nil })
+}
+
+// variableOps writes the changes of topology variables. The new value of each
+// variable is computed once, since both roles may live in fields of one. Entries
+// are named by their index, so each is guarded by a test of what was read there;
+// new ones are appended and removals come last, from the end, so that no index
+// shifts. Nothing guards the absence of an entry: the API server refuses two
+// entries of one name.
 func (p *patch) variableOps(w *opWriter) {
 	const list = "/spec/topology/variables"
-	var appended []map[string]any
+	p.testVariables(w)
+	var added []any
 	var removed []int
-	for _, change := range p.variables {
-		name, rest, nested := strings.Cut(change.path, ".")
+	for _, name := range p.changedVariables() {
 		index := indexOf(p.cluster.Variables, name)
+		value, exists := p.newValue(name, index)
 		switch {
-		case index < 0 && change.value != nil:
-			appended = appendVariable(appended, name, nest(rest, nested, *change.value))
-		case index < 0:
-		case change.value == nil && !nested:
-			p.testEntry(w, index, true)
+		case exists && index < 0:
+			added = append(added, map[string]any{"name": name, "value": value})
+		case exists:
+			w.add(variablePath(index)+"/value", value)
+		case index >= 0:
 			removed = append(removed, index)
-		default:
-			p.testEntry(w, index, !nested)
-			p.fieldOps(w, index, rest, nested, change.value)
 		}
 	}
 	switch {
-	case len(appended) > 0 && len(p.cluster.Variables) == 0:
+	case len(p.cluster.Variables) == 0 && len(added) > 0:
 		w.test(list, nil)
-		w.add(list, appended)
-	default:
-		for _, entry := range appended {
-			w.add(list+"/-", entry)
-		}
+		w.add(list, added)
+		return
+	case len(removed) == len(p.cluster.Variables) && len(added) == 0 && len(removed) > 0:
+		// The list may be absent, but not empty; and nothing may have joined it.
+		w.test(list, listOf(p.cluster.Variables))
+		w.remove(list)
+		return
+	}
+	for _, entry := range added {
+		w.add(list+"/-", entry)
 	}
 	slices.Sort(removed)
 	for _, index := range slices.Backward(removed) {
@@ -42,82 +78,89 @@ func (p *patch) variableOps(w *opWriter) {
 	}
 }
 
-// appendVariable adds an entry, or merges it into one of the same name: both roles
-// may live in fields of one object variable.
-func appendVariable(entries []map[string]any, name string, value any) []map[string]any {
-	for _, entry := range entries {
-		old, oldIsObject := entry["value"].(map[string]any)
-		object, isObject := value.(map[string]any)
-		if entry["name"] == name && oldIsObject && isObject {
-			merge(old, object)
-			return entries
-		}
+func listOf(variables []Variable) []map[string]any {
+	var list []map[string]any
+	for i := range variables {
+		list = append(list, map[string]any{"name": variables[i].Name, "value": variables[i].Value})
 	}
-	return append(entries, map[string]any{"name": name, "value": value})
+	return list
 }
 
-func merge(into, from map[string]any) {
-	for key, value := range from {
-		old, oldIsObject := into[key].(map[string]any)
-		object, isObject := value.(map[string]any)
-		if oldIsObject && isObject {
-			merge(old, object)
-		} else {
-			into[key] = value
+// testVariables tests every variable that the decision read or changes.
+func (p *patch) testVariables(w *opWriter) {
+	names := p.changedVariables()
+	for _, path := range p.reads {
+		names = append(names, variableName(path))
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if index := indexOf(p.cluster.Variables, name); index >= 0 {
+			w.test(variablePath(index)+"/name", name)
+			w.test(variablePath(index)+"/value", p.cluster.Variables[index].Value)
 		}
 	}
 }
 
-func (p *patch) testEntry(w *opWriter, index int, value bool) {
-	w.test(variablePath(index)+"/name", p.cluster.Variables[index].Name)
-	if value {
-		w.test(variablePath(index)+"/value", p.cluster.Variables[index].Value)
+func (p *patch) changedVariables() []string {
+	var names []string
+	for _, change := range p.variables {
+		if name := variableName(change.path); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
+	return names
 }
 
-// fieldOps changes the variable's value, or the field of it that the path names.
-// Where an object on the way is absent it is tested and made as a whole.
-func (p *patch) fieldOps(w *opWriter, index int, rest string, nested bool, value *string) {
-	at := variablePath(index) + "/value"
-	if !nested {
-		w.add(at, *value)
-		return
+// newValue applies all changes of the variable to its present value.
+func (p *patch) newValue(name string, index int) (value any, exists bool) {
+	if index >= 0 {
+		value, exists = decode(p.cluster.Variables[index].Value), true
 	}
-	current := decode(p.cluster.Variables[index].Value)
-	for {
-		object, isObject := current.(map[string]any)
-		if !isObject {
-			w.test(at, current)
-			w.add(at, nest(rest, true, *value))
-			return
-		}
-		var name string
-		name, rest, nested = strings.Cut(rest, ".")
-		at += "/" + escape(name)
-		next, exists := object[name]
+	for _, change := range p.variables {
+		first, rest, nested := strings.Cut(change.path, ".")
 		switch {
-		case !nested && value == nil:
-			w.test(at, next)
-			w.remove(at)
-			return
+		case first != name:
+		case change.whole, change.value == nil && !nested:
+			value, exists = nil, false
+		case change.value == nil:
+			removeAt(value, rest)
 		case !nested:
-			w.test(at, next)
-			w.add(at, *value)
-			return
-		case !exists:
-			w.test(at, nil)
-			w.add(at, nest(rest, true, *value))
-			return
+			value, exists = *change.value, true
+		default:
+			value, exists = setAt(value, rest, *change.value), true
 		}
-		current = next
+	}
+	return value, exists
+}
+
+// setAt returns the value with the string at the path, making objects on the way.
+func setAt(value any, path, text string) any {
+	object, isObject := value.(map[string]any)
+	if !isObject {
+		object = map[string]any{}
+	}
+	name, rest, nested := strings.Cut(path, ".")
+	if nested {
+		object[name] = setAt(object[name], rest, text)
+	} else {
+		object[name] = text
+	}
+	return object
+}
+
+func removeAt(value any, path string) {
+	name, rest, nested := strings.Cut(path, ".")
+	object, isObject := value.(map[string]any)
+	switch {
+	case !isObject:
+	case nested:
+		removeAt(object[name], rest)
+	default:
+		delete(object, name)
 	}
 }
 
-// nest wraps the value in an object for every step of the path.
-func nest(path string, nested bool, value string) any {
-	if !nested {
-		return value
-	}
-	name, rest, more := strings.Cut(path, ".")
-	return map[string]any{name: nest(rest, more, value)}
+func variableName(path string) string {
+	name, _, _ := strings.Cut(path, ".")
+	return name
 }

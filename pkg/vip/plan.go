@@ -17,13 +17,15 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 	}
 	patch := newPatch(&s.Cluster)
 	decision := Decision{Roles: map[Role]*Outcome{}, Conditions: map[string]Condition{}}
+	dropped := dropUndeclared(s, patch)
+	promised := map[PoolRef]int64{}
 	for _, role := range roles {
 		before := patch.size()
-		outcome := planRole(s, role, patch)
+		outcome := planRole(s, role, patch, promised)
 		if outcome == nil {
 			continue
 		}
-		outcome.Changes = patch.size() > before
+		outcome.Changes = patch.size() > before || dropped[role]
 		if text := s.Cluster.Annotations[role.EnabledAnnotation()]; text != "" && text != "true" && text != "false" {
 			outcome.note(InvalidAnnotation, "annotation %s: %.80q is neither \"true\" nor \"false\" and changes nothing", role.EnabledAnnotation(), text)
 		}
@@ -78,6 +80,32 @@ func holdBack(s *Snapshot, d *Decision, patch *patch) {
 	patch.reset()
 }
 
+// dropUndeclared removes variables of ours that the class no longer declares: as
+// long as one stands, the API server refuses every update of the Cluster.
+func dropUndeclared(s *Snapshot, patch *patch) (dropped map[Role]bool) {
+	dropped = map[Role]bool{}
+	for _, role := range Roles() {
+		written := s.Cluster.Annotations[role.WrittenAnnotation()]
+		if written == "" || written == WrittenNone || !s.Class.Ready || s.Class.Declares[variableName(written)] {
+			continue
+		}
+		value := variableAt(s.Cluster.Variables, written)
+		if value == "" {
+			continue
+		}
+		ours := sameHost(value, s.Cluster.Annotations[role.Stamp()])
+		if claim := s.Claims[role]; claim != nil && claim.Address != nil {
+			ours = ours || sameHost(value, claim.Address.Text)
+		}
+		if ours {
+			patch.dropVariable(variableName(written))
+			patch.setAnnotation(role.WrittenAnnotation(), WrittenNone)
+			dropped[role] = true
+		}
+	}
+	return dropped
+}
+
 func classOutcome(s *Snapshot) (Reason, string) {
 	if !s.Class.Exists {
 		return ClassNotFound, fmt.Sprintf("ClusterClass %s does not exist; the Cluster is written once it does", s.Cluster.Class)
@@ -99,5 +127,5 @@ func (o *Outcome) condition() Condition {
 	for _, note := range o.Notes {
 		message += "; " + note.Message
 	}
-	return Condition{True: o.Reason.Ready(), Reason: o.Reason, Message: message}
+	return Condition{True: o.Reason.Ready(), Reason: o.Reason, Message: Short(message)}
 }

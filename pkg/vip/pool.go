@@ -36,7 +36,7 @@ type Pool struct {
 	Grace time.Duration
 }
 
-func (p *Pool) exhausted() bool { return p.FreeKnown && p.Free <= 0 }
+func (p *Pool) exhausted(promised int64) bool { return p.FreeKnown && p.Free <= promised }
 
 // rank orders pools from the one to try first; it is a strict order, so that
 // every replica and every restart choose alike.

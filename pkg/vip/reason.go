@@ -69,6 +69,9 @@ const (
 // PoolsOverlap is reported on pools: two of them could hand out one address.
 const PoolsOverlap Reason = "PoolsOverlap"
 
+// ValuesDiffer is a note: the Cluster names another address in one of its places.
+const ValuesDiffer Reason = "ValuesDiffer"
+
 // InvalidAnnotation is a note beside a role's outcome, never an outcome: an
 // annotation of the Cluster has a value that means nothing.
 const InvalidAnnotation Reason = "InvalidAnnotation"
@@ -94,7 +97,11 @@ func (r Reason) Warning() bool {
 // Transient tells whether the reason names a step that normally passes within
 // seconds and is reported only if it lasts.
 func (r Reason) Transient() bool {
-	return r == ClaimPending || r == ClaimMoved || r == ClassNotReady || r == ClaimTerminating
+	switch r {
+	case ClaimPending, ClaimMoved, ClassNotReady, ClaimTerminating:
+		return true
+	}
+	return false
 }
 
 // Reasons lists every outcome.

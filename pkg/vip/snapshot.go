@@ -40,7 +40,9 @@ type Cluster struct {
 	// HasTopology says that spec.topology is set, Class what it names.
 	HasTopology bool
 	Class       ClassKey
-	Deleting    bool
+	// ClassField is the JSON Pointer of the field that holds the class's name.
+	ClassField string
+	Deleting   bool
 	// Paused is spec.paused; nil where the field is absent.
 	Paused *bool
 	// OwnedByRancher says that a provisioning.cattle.io Cluster owns it.
@@ -119,6 +121,9 @@ type Claim struct {
 	// while it is not visible.
 	Bound   bool
 	Address *Address
+	// Binding says that an IPAddress for the claim exists although the claim does
+	// not name it yet.
+	Binding bool
 	// Refusal is why the provider says that it cannot bind the claim; empty if it
 	// says nothing.
 	Refusal Refusal

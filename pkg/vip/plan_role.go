@@ -10,33 +10,41 @@ type roleView struct {
 	claim    *Claim
 	// live says that the claim is this Cluster's own and not going away.
 	live bool
-	// held is the variable's value on the Cluster, empty where it is absent or
+	// value is the variable's value on the Cluster, empty where it is absent or
 	// the class's own default.
-	held    string
+	value   string
 	stamp   string
 	written string
-	patch   *patch
-	out     *Outcome
+	// promised counts, per pool, the claims of this Cluster's other role that wait
+	// for an address.
+	promised map[PoolRef]int64
+	patch    *patch
+	out      *Outcome
 }
 
 func view(s *Snapshot, role Role, patch *patch) *roleView {
 	v := &roleView{
 		Snapshot: s, role: role, variable: s.Class.Roles[role], claim: s.Claims[role],
 		stamp: s.Cluster.Annotations[role.Stamp()], written: s.Cluster.Annotations[role.WrittenAnnotation()],
-		patch: patch, out: &Outcome{Role: role},
+		patch: patch, out: &Outcome{Role: role, ClaimName: role.ClaimName(s.Cluster.Name)},
 	}
 	v.live = v.claim != nil && !v.claim.Deleting && v.claim.ownedBy(s.Cluster.UID, role)
-	if v.variable.Path != "" {
-		if v.held = variableAt(s.Cluster.Variables, v.variable.Path); v.held == v.variable.Default {
-			v.held = ""
-		}
+	if v.variable.Path == "" {
+		// The class is not known yet, but a variable that a user has set already is.
+		v.variable.Path = role.DefaultVariable()
+	}
+	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default {
+		v.value = ""
 	}
 	return v
 }
 
 // planRole decides one role; nil means that it does not apply.
-func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
+func planRole(s *Snapshot, role Role, patch *patch, promised map[PoolRef]int64) *Outcome {
 	v := view(s, role, patch)
+	v.promised = promised
+	patch.reads = append(patch.reads, v.variable.Path)
+	defer v.promise()
 	if s.Cluster.disabled(role) {
 		return v.planDisabled()
 	}
@@ -54,6 +62,14 @@ func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
 		return v.planClaimed()
 	}
 	return v.planUnclaimed()
+}
+
+// promise notes that the role's claim, present or to be made, waits for an address.
+func (v *roleView) promise() {
+	waits := v.live && !v.claim.Bound && v.out.Release == nil
+	if makes := v.claim == nil && v.out.Ensure; waits || makes {
+		v.promised[v.out.Pool]++
+	}
 }
 
 // asked tells whether the class or a pool asks for the role on this Cluster.
@@ -80,8 +96,8 @@ func (v *roleView) asked() bool {
 // endpoint was stripped.
 func (v *roleView) current() string {
 	if v.role == Ingress {
-		if v.held != "" {
-			return v.held
+		if v.value != "" {
+			return v.value
 		}
 		return v.stamp
 	}
@@ -89,7 +105,7 @@ func (v *roleView) current() string {
 		return v.Cluster.Endpoint.Host
 	}
 	if v.written == "" {
-		return v.held
+		return v.value
 	}
 	return ""
 }
@@ -100,7 +116,7 @@ func (v *roleView) inUse(claim *Claim) bool {
 		return false
 	}
 	address := claim.Address.Text
-	return sameHost(v.held, address) || sameHost(v.stamp, address) ||
+	return sameHost(v.value, address) || sameHost(v.stamp, address) ||
 		(v.role == ControlPlane && sameHost(v.Cluster.Endpoint.Host, address))
 }
 
@@ -141,14 +157,15 @@ func (v *roleView) releaseHint() string {
 func (v *roleView) refuse(address string) *Outcome {
 	if !serves(v.Snapshot, v.role, v.claim.Pool) {
 		v.out.Waiting = true
-		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s",
+		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s; delete the claim or let the pool serve it",
 			v.claim.Name, address, v.claim.Pool, v.role)
 	}
 	if holder, used := v.holder(address); used {
+		v.out.Waiting = true
 		return v.out.set(AddressInUse, "%s from %s is used by %s; add it to the pool's excludedAddresses and delete claim %s",
 			address, v.claim.Pool, holder, v.claim.Name)
 	}
-	if v.variable.Declared && v.mayFill(true) && v.held == "" {
+	if v.variable.Declared && v.mayFill(true) && v.value == "" {
 		if v.variable.Problem != "" {
 			return v.out.set(VariableRefused, "variable %s of ClusterClass %s: %s", v.variable.Path, v.Cluster.Class, v.variable.Problem)
 		}

@@ -3,14 +3,20 @@ package vip
 // planPending decides a role whose claim is not bound.
 func (v *roleView) planPending() *Outcome {
 	v.out.Waiting = true
-	if v.claim.Bound {
-		return v.out.set(ClaimPending, "claim %s is bound, but its IPAddress is not visible", v.claim.Name)
+	if v.claim.Bound || v.claim.Binding {
+		return v.out.set(ClaimPending, "claim %s is being bound", v.claim.Name)
+	}
+	value := v.current()
+	if value != "" {
+		// Chosen by somebody else, or published from this claim before a move.
+		v.out.Address = value
+		v.fill(value, false)
 	}
 	reason, detail := v.stuck()
 	if reason == "" {
 		return v.out.set(ClaimPending, "waiting for an address from %s", v.claim.Pool)
 	}
-	if v.stamp == "" && v.current() == "" && movesOn(reason) && v.elsewhere() {
+	if v.stamp == "" && value == "" && movesOn(reason) && v.elsewhere() {
 		v.out.Release, v.out.Ensure = v.claim, false
 		return v.out.set(ClaimMoved, "%s: %s; the unbound claim %s is replaced by one on another pool", v.claim.Pool, detail, v.claim.Name)
 	}

@@ -20,7 +20,7 @@ func (v *roleView) planDisabledControlPlane() *Outcome {
 		return v.out
 	}
 	host := v.Cluster.Endpoint.Host
-	unbound := !v.claim.Bound && host == "" && v.held == "" && v.stamp == "" && v.written == ""
+	unbound := !v.claim.Bound && v.stamp == "" && v.written == ""
 	unused := v.claim.Address != nil && host != "" && !v.inUse(v.claim)
 	if unbound || unused {
 		v.release()
@@ -40,15 +40,13 @@ func (v *roleView) planDisabledIngress() *Outcome {
 		// What stands there is not ours to remove.
 		return v.out
 	}
-	ours := address != "" && sameHost(v.held, address)
+	ours := address != "" && sameHost(v.value, address)
 	if ours && v.variable.NeededBy != "" {
 		v.out.Address = address
 		return v.out.set(VariableInUse, "annotation %s is \"false\", but patch %q of ClusterClass %s needs variable %s; it and the claim stay",
 			v.role.EnabledAnnotation(), v.variable.NeededBy, v.Cluster.Class, v.variable.Path)
 	}
-	if address != "" {
-		v.withdraw(address)
-	}
+	v.withdraw(address)
 	if v.live && (v.claim.Address != nil || !v.claim.Bound) {
 		v.release()
 	}
@@ -56,16 +54,15 @@ func (v *roleView) planDisabledIngress() *Outcome {
 }
 
 func (v *roleView) withdraw(address string) {
-	if sameHost(v.stamp, address) {
+	if address != "" && sameHost(v.stamp, address) {
 		v.patch.removeAnnotation(v.role.Stamp())
 		v.patch.removeLabel(v.role.Stamp())
 		v.patch.removeLabel(v.role.StampedLabel())
 	}
 	v.patch.removeAnnotation(v.role.WrittenAnnotation())
-	for _, path := range []string{v.variable.Path, v.written} {
-		if path != "" && path != WrittenNone {
-			v.patch.removeVariable(path, address)
-		}
+	v.patch.removeVariable(v.variable.Path, address)
+	if v.written != WrittenNone && v.written != v.variable.Path {
+		v.patch.removeVariable(v.written, address)
 	}
 }
 

@@ -30,8 +30,10 @@ func (v *roleView) planLost() *Outcome {
 		v.out.Message += "; a claim of that name is in the way"
 		return v.out
 	}
-	if holder, used := v.holder(v.stamp); used {
-		v.out.Message += "; " + holder + " uses it now"
+	key, _ := Key(v.stamp)
+	if holders := v.Holders[key]; len(holders) > 0 {
+		// Even an address that is merely bound to another claim is not ours to take.
+		v.out.Message += "; " + holders[0].String() + " has it now"
 		return v.out
 	}
 	pool, possible := v.Recoveries[v.role]
@@ -48,8 +50,12 @@ func (v *roleView) planLost() *Outcome {
 // planManual decides a role whose VIP was chosen by somebody else.
 func (v *roleView) planManual(value string) *Outcome {
 	v.out.Address = value
+	v.out.set(Manual, "%s was set by hand or by the infrastructure", Short(value))
+	if !plausibleHost(value) {
+		v.out.note(AddressInvalid, "%.80q is neither an IP address nor a host name, and is copied nowhere", value)
+		return v.out
+	}
 	v.fill(value, false)
-	v.out.set(Manual, "%s was set by hand or by the infrastructure", value)
 	if _, isAddress := Key(value); isAddress {
 		if _, err := ParseAddress(value); err != nil {
 			v.out.note(AddressInvalid, "%v", err)
@@ -63,8 +69,11 @@ func (v *roleView) planManual(value string) *Outcome {
 
 // planOccupied decides a role whose claim name is taken.
 func (v *roleView) planOccupied() *Outcome {
-	if v.claim.Deleting || len(v.claim.OwnerClusters) > 0 {
-		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is on its way out%s", v.claim.Name, v.until())
+	switch {
+	case v.claim.Deleting:
+		return v.out.set(ClaimTerminating, "claim %s is on its way out%s", v.claim.Name, v.until())
+	case len(v.claim.OwnerClusters) > 0:
+		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is about to go", v.claim.Name)
 	}
 	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete or rename it", v.claim.Name)
 }
@@ -80,7 +89,7 @@ func (v *roleView) until() string {
 
 // planNew chooses a pool for a role that has nothing yet.
 func (v *roleView) planNew() *Outcome {
-	candidates := Candidates(v.Snapshot, v.role)
+	candidates := candidatesLess(v.Snapshot, v.role, v.promised)
 	pool := firstUsable(candidates)
 	if pool == nil {
 		v.out.Waiting = true

@@ -1,0 +1,21 @@
+package vip
+
+import "strings"
+
+// messageLimit bounds every message, in bytes; the API server's own limit for a
+// condition is 32 KiB.
+const messageLimit = 1024
+
+// Short keeps texts of others from flooding conditions, events and logs, and from
+// bringing control characters into them.
+func Short(text string) string {
+	if len(text) > messageLimit {
+		text = strings.ToValidUTF8(text[:messageLimit], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+}
