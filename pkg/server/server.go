@@ -96,9 +96,6 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 		config: c, rest: restConfig, client: client, caches: caches,
 		factory: controller.NewSharedControllerFactory(caches, &controller.SharedControllerFactoryOptions{
 			DefaultWorkers: c.Workers,
-			// A resync that changes nothing has nothing to tell: whatever a Cluster
-			// waits for wakes it.
-			SyncOnlyChangedObjects: true,
 		}),
 		pools:   kube.NewPools(caches, client.Discovery(), c.AllPoolKinds()),
 		leases:  kube.NewLeases(client, c.LeaseNamespace),

@@ -42,7 +42,7 @@ func candidatesLess(s *Snapshot, role Role, promised map[PoolRef]int64) []Candid
 
 func judge(s *Snapshot, role Role, pool *Pool, promised int64) (Reason, string) {
 	if pool.Serves.Err != nil {
-		return PoolInvalid, pool.Serves.Err.Error()
+		return PoolInvalid, Short(pool.Serves.Err.Error())
 	}
 	if verdict, detail := accepts(s, role, pool); verdict != "" {
 		return verdict, detail

@@ -7,8 +7,9 @@ import "strings"
 const messageLimit = 1024
 
 // Short keeps texts of others from flooding conditions, events and logs, and from
-// bringing control characters into them.
+// bringing control characters into them. Lines are joined by "; ".
 func Short(text string) string {
+	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 	if len(text) > messageLimit {
 		text = strings.ToValidUTF8(text[:messageLimit], "") + "…"
 	}
