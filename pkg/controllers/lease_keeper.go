@@ -81,18 +81,18 @@ func (k *leaseKeeper) needed(lease *coordinationv1.Lease, key netip.Addr) bool {
 	if err != nil {
 		return true
 	}
-	for _, cluster := range clusters {
-		view := kube.Cluster(cluster)
-		if vip.Addresses(&view)[key] {
-			return true
-		}
-		claim, err := k.observer.claim(&view, holder.Role, k.observer.pools.Scope())
-		if err != nil || claim == nil || claim.Address == nil {
-			// Its claim may be bound and not visible yet: better to keep a Lease too long.
-			return err != nil || (claim != nil && claim.Bound)
-		}
-		other, ok := vip.Key(claim.Address.Text)
-		return ok && other == key
+	if len(clusters) == 0 {
+		return false
 	}
-	return false
+	view := kube.Cluster(clusters[0])
+	if vip.Addresses(&view)[key] {
+		return true
+	}
+	claim, err := k.observer.claim(&view, holder.Role, k.observer.pools.Scope())
+	if err != nil || claim == nil || claim.Address == nil {
+		// Its claim may be bound and not visible yet: better to keep a Lease too long.
+		return err != nil || (claim != nil && claim.Bound)
+	}
+	other, ok := vip.Key(claim.Address.Text)
+	return ok && other == key
 }
