@@ -102,15 +102,18 @@ func gone(err error) bool {
 
 // setRefused gives the reason to every role that the patch was to change.
 func (h *handler) setRefused(p *pass, because string) {
-	for role, outcome := range p.decision.Roles {
-		if !outcome.Changes {
-			continue
+	for _, outcome := range p.decision.Roles {
+		if outcome.Changes {
+			h.setRefusedRole(p, outcome, because)
 		}
-		h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClusterPatchFailed)
-		outcome.Reason, outcome.Message = vip.PatchRefused, vip.Short(because)
-		outcome.Changes, outcome.Published, outcome.Release = false, false, nil
-		p.decision.Conditions[role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message}
 	}
+}
+
+func (h *handler) setRefusedRole(p *pass, outcome *vip.Outcome, because string) {
+	h.metrics.Failed(outcome.Role, p.snapshot.Cluster.Class.Name, metrics.ClusterPatchFailed)
+	outcome.Reason, outcome.Message = vip.PatchRefused, vip.Short(because)
+	outcome.Changes, outcome.Published, outcome.Release = false, false, nil
+	p.decision.Conditions[outcome.Role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message}
 }
 
 // patchAgain reads the Cluster live. If another patch would be sent now, the race

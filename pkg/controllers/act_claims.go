@@ -88,7 +88,7 @@ func (h *handler) acquireLeases(p *pass) error {
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-			h.leaveOut(p, role)
+			h.leaveOut(p, outcome, err)
 		case other != nil:
 			p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "Cluster", Name: other.Cluster, Where: "Lease " + kube.LeaseName(key)})
 			p.decision = vip.Plan(p.snapshot)
@@ -97,16 +97,20 @@ func (h *handler) acquireLeases(p *pass) error {
 	return errors.Join(errs...)
 }
 
-// leaveOut takes the role's changes out of the patch and leaves its condition alone.
-func (h *handler) leaveOut(p *pass, role vip.Role) {
+// leaveOut takes the role's changes out of the patch and says why.
+func (h *handler) leaveOut(p *pass, left *vip.Outcome, cause error) {
 	var others []vip.Role
 	for other, outcome := range p.decision.Roles {
-		if other != role && !outcome.Lease {
+		if other != left.Role && !outcome.Lease {
 			others = append(others, other)
 		}
 	}
 	p.decision = vip.PlanRoles(p.snapshot, others...)
 	p.decision.Conditions = h.conditionsAfter(p)
+	left.Published, left.Changes, left.Release = false, true, nil
+	p.decision.Roles[left.Role] = left
+	p.unsure = true
+	h.setRefusedRole(p, left, "the Lease that decides over the address cannot be made: "+cause.Error())
 }
 
 // releaseClaim deletes a claim unless it changed since it was read; then its own

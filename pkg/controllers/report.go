@@ -50,7 +50,7 @@ func (h *handler) report(p *pass) error {
 		}
 		condition, reported := p.decision.Conditions[role.ConditionType()]
 		if old, existed := before[role.ConditionType()]; reported && (!existed || old.Reason != condition.Reason) {
-			h.reporter.event(p.cluster, condition.Reason, condition.Message)
+			h.reporter.event(p.cluster, role, condition.Reason, condition.Message)
 			if outcome.Reason == vip.AddressInvalid || outcome.Reason == vip.AddressInUse {
 				h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.IPResolutionFailed)
 			}
@@ -58,7 +58,7 @@ func (h *handler) report(p *pass) error {
 		}
 		for _, note := range outcome.Notes {
 			if reported && !strings.Contains(before[role.ConditionType()].Message, note.Message) {
-				h.reporter.event(p.cluster, note.Reason, note.Message)
+				h.reporter.event(p.cluster, role, note.Reason, note.Message)
 				h.log(p.key, outcome).WithField("reason", string(note.Reason)).Warn(note.Message)
 			}
 		}
@@ -94,10 +94,10 @@ func keep(wanted, old map[string]vip.Condition, conditionType string) {
 	}
 }
 
-func (r *reporter) event(cluster *clusterv1.Cluster, reason vip.Reason, message string) {
+func (r *reporter) event(cluster *clusterv1.Cluster, role vip.Role, reason vip.Reason, message string) {
 	eventType := corev1.EventTypeNormal
 	if reason.Warning() {
 		eventType = corev1.EventTypeWarning
 	}
-	r.recorder.Event(cluster, eventType, string(reason), vip.Short(message))
+	r.recorder.Event(cluster, eventType, string(reason), string(role)+": "+vip.Short(message))
 }

@@ -25,7 +25,7 @@ func admits(schema *clusterv1.JSONSchemaProps) func(string) error {
 		if err := json.Unmarshal(raw, parsed); err != nil {
 			return nil, err
 		}
-		return validate.NewSchemaValidator(parsed, nil, "", strfmt.Default), nil
+		return validate.NewSchemaValidator(parsed, nil, "value", strfmt.Default), nil
 	})
 	return func(value string) error {
 		validator, err := compiled()

@@ -53,7 +53,7 @@ func judge(s *Snapshot, role Role, pool *Pool, promised int64) (Reason, string) 
 	case pool.Paused:
 		return PoolPaused, "it carries the annotation " + PausedAnnotation
 	case pool.exhausted(promised):
-		return PoolExhausted, "it has no free address"
+		return PoolExhausted, "it has no free address; extend it or add a pool"
 	}
 	return "", ""
 }

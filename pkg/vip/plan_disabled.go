@@ -23,6 +23,8 @@ func (v *roleView) planDisabledControlPlane() *Outcome {
 	unbound := !v.claim.Bound && v.stamp == "" && v.written == ""
 	unused := v.claim.Address != nil && host != "" && !v.inUse(v.claim)
 	if unbound || unused {
+		// Nothing published from the claim is left, or it would be missed later on.
+		v.patch.removeAnnotation(v.role.WrittenAnnotation())
 		v.release()
 		return v.out
 	}

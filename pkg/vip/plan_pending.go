@@ -41,7 +41,7 @@ func (v *roleView) stuck() (Reason, string) {
 	case v.claim.Refusal.Reason != "":
 		return PoolNotReady, v.claim.Refusal.Reason + ": " + v.claim.Refusal.Message
 	case pool.Empty && v.claim.PoolSeenSince:
-		return PoolExhausted, "it has no free address"
+		return PoolExhausted, "it has no free address; extend it or add a pool"
 	}
 	return "", ""
 }

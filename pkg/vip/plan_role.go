@@ -162,8 +162,8 @@ func (v *roleView) refuse(address string) *Outcome {
 	}
 	if holder, used := v.holder(address); used {
 		v.out.Waiting = true
-		return v.out.set(AddressInUse, "%s from %s is used by %s; add it to the pool's excludedAddresses and delete claim %s",
-			address, v.claim.Pool, holder, v.claim.Name)
+		return v.out.set(AddressInUse, "%s from %s is used by %s; name another pool in annotation %s and delete claim %s, or free the address",
+			address, v.claim.Pool, holder, v.role.PoolAnnotation(), v.claim.Name)
 	}
 	if v.variable.Declared && v.mayFill(true) && v.value == "" {
 		if v.variable.Problem != "" {

@@ -75,7 +75,7 @@ func (v *roleView) planOccupied() *Outcome {
 	case len(v.claim.OwnerClusters) > 0:
 		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is about to go", v.claim.Name)
 	}
-	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete or rename it", v.claim.Name)
+	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete it, or name the Cluster otherwise", v.claim.Name)
 }
 
 // until says how long a pool keeps a claim that is being deleted.
