@@ -82,10 +82,17 @@ func (p *Pool) readCapacity(object map[string]any) {
 		return
 	}
 	number := func(name string) int64 {
-		n, _ := status[name].(int64)
+		n, isNumber := status[name].(int64)
+		if !isNumber && status[name] != nil {
+			p.StatusErr = fmt.Errorf("status.ipAddresses.%s is no integer", name)
+		}
 		return n
 	}
 	p.Total, p.Free, p.Used = number("total"), number("free"), number("used")
+	if p.StatusErr != nil {
+		p.Total, p.Free, p.Used = 0, 0, 0
+		return
+	}
 	if p.Free > p.Total || p.Total < 0 || p.Used < 0 {
 		p.StatusErr = fmt.Errorf("status.ipAddresses: free %d, used %d of total %d cannot be", p.Free, p.Used, p.Total)
 		p.Total, p.Free, p.Used = 0, 0, 0

@@ -64,6 +64,14 @@ func (r Role) DefaultVariable() string {
 	return "clusterVip"
 }
 
+// place names, for people, where the role's VIP stands first of all.
+func (r Role) place() string {
+	if r == Ingress {
+		return "annotation " + r.Stamp()
+	}
+	return "spec.controlPlaneEndpoint.host"
+}
+
 // ConditionType is the type of the Cluster condition that reports the role.
 func (r Role) ConditionType() string {
 	if r == Ingress {

@@ -93,7 +93,7 @@ func dropUndeclared(s *Snapshot, patch *patch) (dropped map[Role]bool) {
 		if value == "" {
 			continue
 		}
-		ours := sameHost(value, s.Cluster.Annotations[role.Stamp()])
+		ours := sameHost(value, s.Cluster.Annotations[role.Stamp()]) || (role == ControlPlane && sameHost(value, s.Cluster.Endpoint.Host))
 		if claim := s.Claims[role]; claim != nil && claim.Address != nil {
 			ours = ours || sameHost(value, claim.Address.Text)
 		}

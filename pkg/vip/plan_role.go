@@ -137,13 +137,20 @@ func (v *roleView) planClaimed() *Outcome {
 		v.fill(value, false)
 		return v.out.set(ClaimUnused, "the VIP is %s, but claim %s holds %s%s", value, v.claim.Name, address, v.releaseHint())
 	}
-	if !v.inUse(v.claim) {
+	if !v.published(address) {
 		if outcome := v.refuse(address); outcome != nil {
 			return outcome
 		}
 		v.out.Lease = v.claim.Contested && !v.claim.LeaseHeld
 	}
 	return v.publish(address)
+}
+
+// published tells whether the claim's address was given to the Cluster before. A
+// variable alone does not say so: a user may have typed the same address.
+func (v *roleView) published(address string) bool {
+	return v.written != "" || sameHost(v.stamp, address) ||
+		(v.role == ControlPlane && sameHost(v.Cluster.Endpoint.Host, address))
 }
 
 func (v *roleView) releaseHint() string {
@@ -155,7 +162,7 @@ func (v *roleView) releaseHint() string {
 
 // refuse returns an outcome if the bound address must not be published.
 func (v *roleView) refuse(address string) *Outcome {
-	if !serves(v.Snapshot, v.role, v.claim.Pool) {
+	if !v.inUse(v.claim) && !serves(v.Snapshot, v.role, v.claim.Pool) {
 		v.out.Waiting = true
 		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s; delete the claim or let the pool serve it",
 			v.claim.Name, address, v.claim.Pool, v.role)

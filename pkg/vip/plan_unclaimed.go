@@ -2,6 +2,7 @@ package vip
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,9 @@ func (v *roleView) planUnclaimed() *Outcome {
 func (v *roleView) planLost() *Outcome {
 	v.out.Address = v.stamp
 	name := v.role.ClaimName(v.Cluster.Name)
+	if v.stamp == "" {
+		return v.out.set(ClaimLost, "a VIP was published from claim %s, which is gone, and the Cluster names it no longer; set %s by hand", name, v.role.place())
+	}
 	v.out.set(ClaimLost, "VIP %s was published from claim %s, which is gone; the address is not protected in its pool", v.stamp, name)
 	if v.claim != nil {
 		v.out.Message += "; a claim of that name is in the way"
@@ -72,6 +76,8 @@ func (v *roleView) planOccupied() *Outcome {
 	switch {
 	case v.claim.Deleting:
 		return v.out.set(ClaimTerminating, "claim %s is on its way out%s", v.claim.Name, v.until())
+	case slices.Contains(v.claim.OwnerUIDs, v.Cluster.UID):
+		return v.out.set(ClaimForeign, "claim %s of this Cluster carries label %s: %.80q instead of %s; correct the label", v.claim.Name, PoolRoleKey, v.claim.Role, v.role)
 	case len(v.claim.OwnerClusters) > 0:
 		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is about to go", v.claim.Name)
 	}

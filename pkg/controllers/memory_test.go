@@ -1,0 +1,180 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// clock is a memory whose time goes on by hand only.
+func clock() (m *memory, pass func(time.Duration)) {
+	m, at := newMemory(), time.Unix(1_000_000_000, 0)
+	m.now = func() time.Time { return at }
+	return m, func(d time.Duration) { at = at.Add(d) }
+}
+
+func TestTheCacheIsBehindUntilItShowsOurWrite(t *testing.T) {
+	m, _ := clock()
+	if m.behind("a/b", "5") {
+		t.Error("nothing was written yet")
+	}
+	m.wrote("a/b", "7")
+	for _, cached := range []string{"5", "6"} {
+		if !m.behind("a/b", cached) {
+			t.Errorf("%s is not behind 7", cached)
+		}
+	}
+	if m.behind("a/c", "5") {
+		t.Error("another Cluster is behind")
+	}
+	if m.behind("a/b", "7") {
+		t.Error("the cache shows just our write, and is behind")
+	}
+	m.wrote("a/b", "7")
+	if m.behind("a/b", "10") {
+		t.Error("10 is behind 7: versions are numbers, not texts")
+	}
+	if m.behind("a/b", "5") {
+		t.Error("once the write was seen, nothing is behind it")
+	}
+}
+
+func TestTheCacheIsNotBehindForEver(t *testing.T) {
+	m, pass := clock()
+	m.wrote("a/b", "7000")
+	pass(unseenFor)
+	if m.behind("a/b", "5") {
+		t.Error("an API server that was restored from a backup counts from an earlier number")
+	}
+	m.wrote("a/b", "no number")
+	if m.behind("a/b", "5") {
+		t.Error("a version that is no number says nothing")
+	}
+	m.wrote("a/b", "7")
+	m.forget("a/b")
+	if m.behind("a/b", "5") {
+		t.Error("a Cluster of that name that is new is behind the old one's writes")
+	}
+}
+
+func TestAClaimIsMadeOnceUntilTheCacheShowsIt(t *testing.T) {
+	pool, other := vip.PoolRef{Name: "p"}, vip.PoolRef{Name: "q"}
+	m, pass := clock()
+	if ok, _ := m.reserve("a/vip-cp-b", pool, 2); !ok {
+		t.Fatal("the first time is refused")
+	}
+	if ok, again := m.reserve("a/vip-cp-b", pool, 2); ok || again <= 0 {
+		t.Errorf("a claim that is on its way is made again: %v, look again in %s", ok, again)
+	}
+	if got := m.unseen(pool); got != 1 {
+		t.Errorf("%d claims on the pool are unseen", got)
+	}
+	if m.unseen(other) != 0 || m.unseen(pool, "a/vip-cp-b") != 0 {
+		t.Error("claims of other pools, or excepted ones, are counted")
+	}
+	m.sawClaim("a/vip-cp-b")
+	if m.unseen(pool) != 0 {
+		t.Error("a claim that was seen is unseen")
+	}
+	if ok, _ := m.reserve("a/vip-cp-b", pool, 2); !ok {
+		t.Error("a claim that was seen, and is missing again, is not made")
+	}
+	pass(unseenFor)
+	if m.unseen(pool) != 0 {
+		t.Error("a claim that is never shown is believed in for ever")
+	}
+	if ok, _ := m.reserve("a/vip-cp-b", pool, 2); !ok {
+		t.Error("a claim that was never shown is not made again")
+	}
+}
+
+func TestNoMoreClaimsAreMadeThanThePoolHasRoomFor(t *testing.T) {
+	pool := vip.PoolRef{Name: "p"}
+	m, _ := clock()
+	for _, claim := range []string{"a/1", "a/2"} {
+		if ok, _ := m.reserve(claim, pool, 2); !ok {
+			t.Errorf("%s finds no room", claim)
+		}
+	}
+	if ok, again := m.reserve("a/3", pool, 2); ok || again != 0 {
+		t.Errorf("a third claim finds room for two: %v, %s", ok, again)
+	}
+	if ok, _ := m.reserve("a/3", vip.PoolRef{Name: "q"}, 1); !ok {
+		t.Error("another pool is full too")
+	}
+	if ok, _ := m.reserve("a/4", pool, 0); ok {
+		t.Error("a full pool has room")
+	}
+}
+
+func TestWhatWasSeenBeforeAClaimSaysNothingOfIt(t *testing.T) {
+	pool := vip.PoolRef{Name: "p"}
+	m, pass := clock()
+	before := m.now()
+	m.reserve("a/1", pool, 1)
+	pass(time.Second)
+	if m.seenSince("a/1", before) {
+		t.Error("a status from before the claim counts")
+	}
+	if !m.seenSince("a/1", m.now()) {
+		t.Error("a status from after the claim does not count")
+	}
+	if !m.seenSince("a/2", before) {
+		t.Error("a claim of an earlier process is older than anything")
+	}
+	m.settled("a/1")
+	if !m.seenSince("a/1", before) {
+		t.Error("a settled claim is remembered")
+	}
+}
+
+func TestTheSamePatchIsNotSentRightAfterItsRefusal(t *testing.T) {
+	m, pass := clock()
+	m.refuses("a/b", "patch", "because")
+	if m.refused("a/b", "patch") != "because" {
+		t.Error("the refusal is forgotten")
+	}
+	if m.refused("a/b", "another patch") != "" || m.refused("a/c", "patch") != "" {
+		t.Error("another patch, or another Cluster's, is refused")
+	}
+	pass(retryRefused)
+	if m.refused("a/b", "patch") != "" {
+		t.Error("it is never tried again")
+	}
+}
+
+func TestSinceWhenAnOutcomeIsSo(t *testing.T) {
+	m, pass := clock()
+	first := m.outcome("a/b", vip.Ingress, vip.NoPool)
+	pass(time.Minute)
+	if got := m.outcome("a/b", vip.Ingress, vip.NoPool); !got.Equal(first) {
+		t.Errorf("since %s, not %s", got, first)
+	}
+	if got := m.outcome("a/b", vip.ControlPlane, vip.NoPool); !got.Equal(m.now()) {
+		t.Error("the roles share their outcomes")
+	}
+	if got := m.outcome("a/b", vip.Ingress, vip.Allocated); !got.Equal(m.now()) {
+		t.Errorf("a new outcome is so since %s", got)
+	}
+}
+
+func TestHowLongARoleWaitedForItsVIP(t *testing.T) {
+	m, pass := clock()
+	if m.published("a/b", vip.Ingress) != 0 {
+		t.Error("it waited before it was seen")
+	}
+	m.withoutVIP("a/b", vip.Ingress)
+	pass(2 * time.Second)
+	m.withoutVIP("a/b", vip.Ingress)
+	pass(time.Second)
+	if got := m.published("a/b", vip.ControlPlane); got != 0 {
+		t.Errorf("the other role waited %s", got)
+	}
+	if got := m.published("a/b", vip.Ingress); got != 3*time.Second {
+		t.Errorf("it waited %s", got)
+	}
+	if got := m.published("a/b", vip.Ingress); got != 0 {
+		t.Errorf("it waited again, %s", got)
+	}
+}

@@ -1,0 +1,214 @@
+package controllers
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+var past = &metav1.Time{Time: time.Unix(1, 0)}
+
+func TestAClaimEventMatters(t *testing.T) {
+	base := claimOf("team-a", "vip-cp-c1")
+	base.Labels = map[string]string{"a": "b"}
+	for _, test := range []struct {
+		name string
+		edit func(*ipamv1.IPAddressClaim)
+		same bool
+	}{
+		{"not by a finalizer of its provider", func(c *ipamv1.IPAddressClaim) { c.Finalizers, c.ResourceVersion = []string{"x"}, "9" }, true},
+		{"by its binding", func(c *ipamv1.IPAddressClaim) { c.Status.AddressRef.Name = "x" }, false},
+		{"by a condition", func(c *ipamv1.IPAddressClaim) { c.Status.Conditions = []metav1.Condition{{Type: "Ready"}} }, false},
+		{"by its deletion", func(c *ipamv1.IPAddressClaim) { c.DeletionTimestamp = past }, false},
+		{"by its labels", func(c *ipamv1.IPAddressClaim) { c.Labels = nil }, false},
+		{"by its owners", func(c *ipamv1.IPAddressClaim) { c.OwnerReferences = []metav1.OwnerReference{{UID: "x"}} }, false},
+		{"by its being another", func(c *ipamv1.IPAddressClaim) { c.UID = "x" }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			changed := base.DeepCopy()
+			test.edit(changed)
+			if got := sameClaim(base, changed); got != test.same {
+				t.Errorf("same is %v", got)
+			}
+		})
+	}
+}
+
+func TestAClassEventMatters(t *testing.T) {
+	base := &clusterv1.ClusterClass{ObjectMeta: metav1.ObjectMeta{Generation: 1, Annotations: map[string]string{"a": "b"}}}
+	for _, test := range []struct {
+		name string
+		edit func(*clusterv1.ClusterClass)
+		same bool
+	}{
+		{"not by labels, or conditions of others", func(c *clusterv1.ClusterClass) {
+			c.Labels = map[string]string{"a": "b"}
+			c.Status.Conditions = []metav1.Condition{{Type: "Other"}}
+		}, true},
+		{"by its spec", func(c *clusterv1.ClusterClass) { c.Generation = 2 }, false},
+		{"by its annotations", func(c *clusterv1.ClusterClass) { c.Annotations = nil }, false},
+		{"by its variables", func(c *clusterv1.ClusterClass) {
+			c.Status.Variables = []clusterv1.ClusterClassStatusVariable{{Name: "x"}}
+		}, false},
+		{"by becoming ready", func(c *clusterv1.ClusterClass) {
+			c.Status.ObservedGeneration = 1
+			c.Status.Conditions = []metav1.Condition{{Type: clusterv1.ClusterClassVariablesReadyCondition, Status: metav1.ConditionTrue}}
+		}, false},
+		{"by its being another", func(c *clusterv1.ClusterClass) { c.UID = "x" }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			changed := base.DeepCopy()
+			test.edit(changed)
+			if got := sameClass(base, changed); got != test.same {
+				t.Errorf("same is %v", got)
+			}
+		})
+	}
+}
+
+// clusterIndex is the cache of Clusters as far as wake-ups read it.
+type clusterIndex struct {
+	clustercontrollers.ClusterCache
+	found map[string][]*clusterv1.Cluster
+}
+
+func (c clusterIndex) GetByIndex(index, key string) ([]*clusterv1.Cluster, error) {
+	return c.found[index+" "+key], nil
+}
+
+func clusterNamed(name string) *clusterv1.Cluster {
+	return &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: name}}
+}
+
+// listening is a waker that notes whom it wakes.
+func listening() (w *waker, woken func() []string) {
+	heard := map[string]bool{}
+	index := clusterIndex{found: map[string][]*clusterv1.Cluster{
+		byClassName + " rke2":   {clusterNamed("named")},
+		byClass + " team-a/k3s": {clusterNamed("namespaced")},
+	}}
+	w = &waker{
+		observer: &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), ledger: newLedger(), memory: newMemory()},
+		waiters:  newWaiters(),
+		wake:     func(_, name string) { heard[name] = true },
+	}
+	return w, func() []string {
+		names := slices.Sorted(maps.Keys(heard))
+		clear(heard)
+		return names
+	}
+}
+
+func TestAClaimWakesTheClusterThatItsNameLeadsTo(t *testing.T) {
+	w, woken := listening()
+	claim := claimOf("team-a", "vip-ingress-c1")
+	w.onClaim(nil, claim)
+	if got := woken(); !slices.Equal(got, []string{"c1"}) {
+		t.Errorf("made: %v", got)
+	}
+	w.onClaim(claim, claim.DeepCopy())
+	w.onClaim(nil, claimOf("team-a", "other"))
+	if got := woken(); len(got) != 0 {
+		t.Errorf("unchanged, or not ours: %v", got)
+	}
+	w.onClaim(claim, boundClaim(claim))
+	if got := woken(); !slices.Equal(got, []string{"c1"}) {
+		t.Errorf("bound: %v", got)
+	}
+	w.onClaim(boundClaim(claim), nil)
+	if got := woken(); !slices.Equal(got, []string{"c1"}) {
+		t.Errorf("gone: %v", got)
+	}
+}
+
+func TestAClassWakesItsClusters(t *testing.T) {
+	w, woken := listening()
+	class := &clusterv1.ClusterClass{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "k3s"}}
+	w.onClass(nil, class)
+	w.onClass(class, class.DeepCopy())
+	w.onClass(class, nil)
+	if got := woken(); !slices.Equal(got, []string{"namespaced"}) {
+		t.Errorf("woken: %v", got)
+	}
+}
+
+func TestAPoolEventIsToldFromAChangeOfItsCapacity(t *testing.T) {
+	base := poolOf("p", "rke2", vip.Ingress)
+	base.Known, base.Usable = true, 1
+	for _, test := range []struct {
+		name string
+		edit func(*kube.Pool)
+		same bool
+	}{
+		{"nothing but its capacity", func(p *kube.Pool) { p.Usable, p.Used, p.ResourceVersion = 9, 9, "9" }, true},
+		{"its annotations", func(p *kube.Pool) { p.Annotations = map[string]string{vip.PoolPriorityKey: "1"} }, false},
+		{"its labels", func(p *kube.Pool) { p.Labels = map[string]string{"a": "b"} }, false},
+		{"a pause", func(p *kube.Pool) { p.Annotations = map[string]string{vip.PausedAnnotation: ""} }, false},
+		{"its deletion", func(p *kube.Pool) { p.DeletionTimestamp = past }, false},
+		{"its being another", func(p *kube.Pool) { p.UID = "x" }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			changed := *base
+			test.edit(&changed)
+			if got := samePool(base, &changed); got != test.same {
+				t.Errorf("same is %v", got)
+			}
+		})
+	}
+}
+
+func TestAPoolWithMoreRoomWakesAsManyAsItHasRoomFor(t *testing.T) {
+	w, woken := listening()
+	for i, name := range []string{"a", "b", "c"} {
+		wait(w.waiters, name, 9-i, "", vip.Ingress)
+	}
+	var asked *kube.Pool
+	w.invite = func(pool *kube.Pool) { asked = pool }
+	old := poolOf("p", "rke2", vip.Ingress)
+	old.Known = true
+	current := *old
+	current.Usable = 1
+	w.onPool(old, &current)
+	if asked != &current || len(woken()) != 0 {
+		t.Errorf("invited to %+v, woken besides: %v", asked, woken())
+	}
+	asked = nil
+	w.onPool(&current, &current)
+	if asked != nil {
+		t.Error("an event without change invites")
+	}
+}
+
+func TestAPoolThatRanDryWakesWhoseClaimsWaitOnIt(t *testing.T) {
+	w, woken := listening()
+	w.invite = func(*kube.Pool) {}
+	claim := claimOf("team-a", "vip-ingress-pending")
+	w.observer.ledger.onClaim(nil, claim)
+	old := poolOf("p", "rke2", vip.Ingress)
+	old.Ref, old.Known, old.Usable = global, true, 1
+	current := *old
+	current.Usable = 0
+	w.onPool(old, &current)
+	if got := woken(); !slices.Equal(got, []string{"pending"}) {
+		t.Errorf("woken: %v", got)
+	}
+}
+
+func TestAnUnknownConditionIsKeptAsItIs(t *testing.T) {
+	old := map[string]vip.Condition{"a": {Reason: vip.Manual}}
+	wanted := map[string]vip.Condition{"a": {Reason: vip.NoPool}, "b": {Reason: vip.NoPool}}
+	keep(wanted, old, "a")
+	keep(wanted, old, "b")
+	if want := map[string]vip.Condition{"a": {Reason: vip.Manual}}; !maps.Equal(wanted, want) {
+		t.Errorf("%v", wanted)
+	}
+}

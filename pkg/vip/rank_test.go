@@ -1,0 +1,90 @@
+package vip
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func somePools() []Pool {
+	var pools []Pool
+	for _, priority := range []int{0, 1, -1} {
+		for _, ref := range []PoolRef{
+			{Group: "a", Kind: "A", Name: "x"}, {Group: "b", Kind: "A", Name: "x"}, {Group: "a", Kind: "B", Name: "x"},
+			{Group: "a", Kind: "A", Name: "y"}, {Group: "a", Kind: "A", Namespace: "n", Name: "x"}, {Group: "a", Kind: "A", Namespace: "m", Name: "x"},
+		} {
+			for _, free := range []int64{-1, 0, 1, 2} {
+				pools = append(pools, Pool{Ref: ref, Serves: Serves{Priority: priority}, Free: max(free, 0), FreeKnown: free >= 0})
+			}
+		}
+	}
+	return pools
+}
+
+func TestRankIsAStrictTotalOrder(t *testing.T) {
+	pools := somePools()
+	for i := range pools {
+		if rank(&pools[i], &pools[i]) != 0 {
+			t.Errorf("%v comes before itself", pools[i])
+		}
+		for j := range pools {
+			if rank(&pools[i], &pools[j]) != -rank(&pools[j], &pools[i]) {
+				t.Errorf("%v and %v: both come first, or neither", pools[i], pools[j])
+			}
+			if pools[i].Ref != pools[j].Ref && rank(&pools[i], &pools[j]) == 0 {
+				t.Errorf("%v and %v have the same rank", pools[i].Ref, pools[j].Ref)
+			}
+			for k := range pools {
+				if rank(&pools[i], &pools[j]) < 0 && rank(&pools[j], &pools[k]) < 0 && rank(&pools[i], &pools[k]) >= 0 {
+					t.Errorf("%v, %v, %v go round in a circle", pools[i], pools[j], pools[k])
+				}
+			}
+		}
+	}
+}
+
+func TestRankPrefers(t *testing.T) {
+	free := func(n int64) Pool { return Pool{Ref: PoolRef{Name: "x"}, Free: n, FreeKnown: true} }
+	unknown := Pool{Ref: PoolRef{Name: "x"}}
+	for _, test := range []struct {
+		name        string
+		first, then Pool
+	}{
+		{"a higher priority to a namespaced pool", Pool{Serves: Serves{Priority: 1}}, Pool{Ref: PoolRef{Namespace: "n"}}},
+		{"no priority to a negative one", Pool{}, Pool{Serves: Serves{Priority: -1}, Ref: PoolRef{Namespace: "n"}}},
+		{"a namespaced pool to a global one with free addresses", Pool{Ref: PoolRef{Namespace: "n", Name: "x"}}, free(9)},
+		{"known free addresses to unknown ones", free(1), unknown},
+		{"known free addresses to the better name", Pool{Ref: PoolRef{Name: "z"}, Free: 1, FreeKnown: true}, Pool{Ref: PoolRef{Name: "a"}}},
+		{"the better name to more free addresses", Pool{Ref: PoolRef{Name: "a"}, Free: 1, FreeKnown: true}, Pool{Ref: PoolRef{Name: "b"}, Free: 9, FreeKnown: true}},
+		{"the better name", Pool{Ref: PoolRef{Name: "a", Kind: "Z"}}, Pool{Ref: PoolRef{Name: "b", Kind: "A"}}},
+		{"the better namespace of one name", Pool{Ref: PoolRef{Name: "a", Namespace: "m", Kind: "Z"}}, Pool{Ref: PoolRef{Name: "a", Namespace: "n", Kind: "A"}}},
+		{"the better kind of one name", Pool{Ref: PoolRef{Name: "a", Kind: "A", Group: "z"}}, Pool{Ref: PoolRef{Name: "a", Kind: "B", Group: "a"}}},
+		{"the better group of one kind", Pool{Ref: PoolRef{Name: "a", Group: "a"}}, Pool{Ref: PoolRef{Name: "a", Group: "b"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if rank(&test.first, &test.then) >= 0 {
+				t.Errorf("%+v does not come before %+v", test.first, test.then)
+			}
+		})
+	}
+}
+
+func TestRankDoesNotDependOnTheOrderOfTheList(t *testing.T) {
+	pools := somePools()
+	// Two states of one pool never meet in a list.
+	slices.SortFunc(pools, rankValues)
+	pools = slices.CompactFunc(pools, func(a, b Pool) bool { return rank(&a, &b) == 0 })
+	want := slices.Clone(pools)
+	for n := range uint64(20) {
+		r := rand.New(rand.NewPCG(n, 0)) //nolint:gosec // it is to repeat itself
+		r.Shuffle(len(pools), func(i, j int) { pools[i], pools[j] = pools[j], pools[i] })
+		slices.SortFunc(pools, rankValues)
+		for i := range pools {
+			if pools[i].Ref != want[i].Ref || pools[i].Serves.Priority != want[i].Serves.Priority {
+				t.Fatalf("seed %d: place %d is %v, want %v", n, i, pools[i], want[i])
+			}
+		}
+	}
+}
+
+func rankValues(a, b Pool) int { return rank(&a, &b) }
