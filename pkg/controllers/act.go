@@ -42,8 +42,9 @@ func (h *handler) patchCluster(p *pass) error {
 	if len(p.decision.Patch) == 0 {
 		return nil
 	}
-	if because := h.memory.refused(p.key, text(p.decision.Patch)); because != "" {
+	if because, again := h.memory.refused(p.key, h.attempt(p)); because != "" {
 		h.setRefused(p, because)
+		h.wakeIn(p.cluster.Namespace, p.cluster.Name, again)
 		return nil
 	}
 	err := h.send(p)
@@ -163,7 +164,7 @@ func (h *handler) patchEachRole(p *pass, cause error) error {
 			}
 		}
 	}
-	h.memory.refuses(p.key, text(p.decision.Patch), refusal)
+	h.memory.refuses(p.key, h.attempt(p), refusal)
 	h.setRefused(p, refusal)
 	return nil
 }
@@ -179,6 +180,15 @@ func (h *handler) conditionsAfter(p *pass) map[string]vip.Condition {
 		conditions[conditionType] = condition
 	}
 	return conditions
+}
+
+// attempt identifies the patch together with the class that it is judged by.
+func (h *handler) attempt(p *pass) string {
+	class, err := h.observer.class(p.snapshot.Cluster.Class)
+	if err != nil || class == nil {
+		return text(p.decision.Patch)
+	}
+	return class.ResourceVersion + text(p.decision.Patch)
 }
 
 func text(patch []vip.PatchOp) string {

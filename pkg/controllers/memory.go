@@ -170,16 +170,19 @@ func (m *memory) refuses(key, patch, because string) {
 	m.cluster(key).refusal = refusal{patch: patch, because: because, at: m.now()}
 }
 
-// refused returns why the API server refused this very patch a moment ago; empty if
-// it did not, or if it is time to try again.
-func (m *memory) refused(key, patch string) (because string) {
+// refused returns why the API server refused this very patch a moment ago, and when
+// to try again; because is empty if it did not, or if it is time.
+func (m *memory) refused(key, patch string) (because string, again time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, known := m.clusters[key]
-	if !known || c.refusal.patch != patch || m.now().Sub(c.refusal.at) >= retryRefused {
-		return ""
+	if !known || c.refusal.patch != patch {
+		return "", 0
 	}
-	return c.refusal.because
+	if again = retryRefused - m.now().Sub(c.refusal.at); again <= 0 {
+		return "", 0
+	}
+	return c.refusal.because, again
 }
 
 // outcome notes the role's outcome and returns since when it has been so.

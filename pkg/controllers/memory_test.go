@@ -132,14 +132,17 @@ func TestWhatWasSeenBeforeAClaimSaysNothingOfIt(t *testing.T) {
 func TestTheSamePatchIsNotSentRightAfterItsRefusal(t *testing.T) {
 	m, pass := clock()
 	m.refuses("a/b", "patch", "because")
-	if m.refused("a/b", "patch") != "because" {
-		t.Error("the refusal is forgotten")
+	pass(retryRefused / 3)
+	if because, again := m.refused("a/b", "patch"); because != "because" || again != retryRefused-retryRefused/3 {
+		t.Errorf("it was refused because %q and is tried again in %s", because, again)
 	}
-	if m.refused("a/b", "another patch") != "" || m.refused("a/c", "patch") != "" {
-		t.Error("another patch, or another Cluster's, is refused")
+	for _, other := range [][2]string{{"a/b", "another patch"}, {"a/c", "patch"}} {
+		if because, _ := m.refused(other[0], other[1]); because != "" {
+			t.Errorf("%q of %s is refused", other[1], other[0])
+		}
 	}
 	pass(retryRefused)
-	if m.refused("a/b", "patch") != "" {
+	if because, _ := m.refused("a/b", "patch"); because != "" {
 		t.Error("it is never tried again")
 	}
 }

@@ -25,7 +25,7 @@ func WatchPoolKinds(ctx context.Context, config *rest.Config, pools *Pools) erro
 	if err != nil {
 		return fmt.Errorf("metadata client: %w", err)
 	}
-	ctx, stop := context.WithCancel(ctx)
+	watching, stop := context.WithCancel(ctx)
 	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	informer := metadatainformer.NewFilteredMetadataInformer(client, crds, "", 0, cache.Indexers{}, nil).Informer()
 	if err := informer.SetTransform(Trim); err != nil {
@@ -46,7 +46,7 @@ func WatchPoolKinds(ctx context.Context, config *rest.Config, pools *Pools) erro
 		stop()
 		return fmt.Errorf("watch CRDs: %w", err)
 	}
-	go informer.RunWithContext(ctx)
+	go informer.RunWithContext(watching)
 	go func() {
 		defer stop()
 		for pools.Missing() {
@@ -54,6 +54,7 @@ func WatchPoolKinds(ctx context.Context, config *rest.Config, pools *Pools) erro
 			case <-ctx.Done():
 				return
 			case <-installed:
+				// The pools' caches outlive this watch.
 				discoverInstalled(ctx, pools)
 			}
 		}

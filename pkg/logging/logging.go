@@ -15,7 +15,7 @@ import (
 func Setup(level, format string) error {
 	parsed, err := logrus.ParseLevel(level)
 	if err != nil {
-		return fmt.Errorf("log level: %w", err)
+		return fmt.Errorf("--log-level: %w", err)
 	}
 	logrus.SetLevel(parsed)
 	switch format {
@@ -24,7 +24,7 @@ func Setup(level, format string) error {
 	case "text":
 		logrus.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
 	default:
-		return fmt.Errorf("log format %q is neither text nor json", format)
+		return fmt.Errorf("--log-format: %q is neither text nor json", format)
 	}
 	klog.SetLogger(logrusr.New(logrus.StandardLogger()))
 	// wrangler points lasso's other levels at logrus already, but not this one.

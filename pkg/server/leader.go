@@ -159,13 +159,13 @@ func (s *server) control(ctx context.Context) error {
 		Recorder: broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager}),
 		Metrics:  s.metrics, UnderWay: &underWay,
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.factory.Start(ctx, s.config.Workers)
 	}
-	if err := s.factory.Start(ctx, s.config.Workers); err != nil {
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // we were told to stop while starting
-		}
+	if ctx.Err() != nil && err != nil {
+		return nil // we were told to stop while starting
+	}
+	if err != nil {
 		return fmt.Errorf("start controllers: %w", err)
 	}
 	logrus.Info("Allocating VIPs")

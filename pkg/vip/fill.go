@@ -30,7 +30,7 @@ func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 		variableMissing = true
 	}
 	if early || v.live {
-		v.fillStamp(value)
+		v.fillStamp(value, fromClaim)
 	}
 	if fromClaim {
 		v.recordWritten(written)
@@ -85,9 +85,13 @@ func (v *roleView) admits(value string) bool {
 }
 
 // fillStamp publishes the value as annotation, and as label where it is a legal one.
-func (v *roleView) fillStamp(value string) {
-	if v.role == Ingress && v.stamp != "" && !sameHost(v.stamp, value) {
-		// Somebody else's stamp: keep it, and keep the label true to it.
+//
+// A stamp with another value stays, and the label stays true to it: an ingress
+// stamp may be a user's choice, and beside -written a stamp records which address
+// was published, by which a lost claim is known.
+func (v *roleView) fillStamp(value string, fromClaim bool) {
+	keeps := v.role == Ingress || (v.written != "" && !fromClaim)
+	if keeps && v.stamp != "" && !sameHost(v.stamp, value) {
 		v.out.note(ValuesDiffer, "annotation %s holds %.80q", v.role.Stamp(), v.stamp)
 		value = v.stamp
 	}
