@@ -16,9 +16,11 @@ import (
 )
 
 // settle is how long a state that normally passes by itself may last before it is
-// reported. Without it every new Cluster would cost a condition that is out of
-// date a moment later.
-const settle = 3 * time.Second
+// reported: longer than a provider takes for the claims of a hundred Clusters.
+// Every write of a Cluster costs Cluster API several passes over it, and without
+// this wait every new Cluster would have conditions that are out of date a moment
+// later.
+const settle = 15 * time.Second
 
 // reporter tells people.
 type reporter struct {
@@ -66,24 +68,36 @@ func (h *handler) report(p *pass) error {
 	return nil
 }
 
-// settling takes back conditions of states that normally pass by themselves,
-// until they have lasted, and notes how long a role has been without its VIP.
+// settling holds conditions back while a role is in a state that normally passes by
+// itself, until that has lasted: then both roles are reported at once. A role that
+// waits for something else is reported right away. It also notes how long a role
+// has been without its VIP.
 func (h *handler) settling(p *pass) {
 	old := kube.Cluster(p.cluster).Conditions
+	wait := time.Duration(0)
 	for role, outcome := range p.decision.Roles {
 		if !outcome.Reason.Ready() {
 			h.memory.withoutVIP(p.key, role)
 		}
 		since := h.memory.outcome(p.key, role, outcome.Reason)
-		passing := outcome.Reason.Transient() || (outcome.Reason == vip.PoolExhausted && p.snapshot.Claims[role] != nil) ||
-			(outcome.Reason == vip.PatchRefused && p.unsure)
-		left := settle - h.memory.now().Sub(since)
-		if !passing || left <= 0 {
-			continue
+		if passing(p, outcome) {
+			wait = max(wait, settle-h.memory.now().Sub(since))
 		}
-		h.wakeIn(p.cluster.Namespace, p.cluster.Name, left)
-		keep(p.decision.Conditions, old, role.ConditionType())
 	}
+	if wait <= 0 {
+		return
+	}
+	h.wakeIn(p.cluster.Namespace, p.cluster.Name, wait)
+	for role, outcome := range p.decision.Roles {
+		if passing(p, outcome) || outcome.Reason == vip.Allocated {
+			keep(p.decision.Conditions, old, role.ConditionType())
+		}
+	}
+}
+
+func passing(p *pass, outcome *vip.Outcome) bool {
+	waitsForProvider := p.snapshot.Claims[outcome.Role] != nil && outcome.Reason == vip.PoolExhausted
+	return outcome.Reason.Transient() || waitsForProvider || (outcome.Reason == vip.PatchRefused && p.unsure)
 }
 
 // keep leaves the condition of that type as it is.

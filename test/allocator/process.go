@@ -96,7 +96,8 @@ func launch(binary string, o Options) (*Process, error) {
 	// An own process group: Ctrl-C in a terminal goes to the parent alone, which
 	// stops the allocator when it is time.
 	p.command.SysProcAttr.Setpgid = true
-	return p, p.run()
+	err = p.run()
+	return p, err
 }
 
 // run starts the command from a thread that lives as long as the child: Linux

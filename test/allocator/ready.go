@@ -80,14 +80,20 @@ func (p *Process) probe(ctx context.Context, path string) error {
 // freePorts returns loopback ports that nothing listens on. Another process may
 // take one before it is used, see errPortTaken.
 func freePorts(n int) ([]int, error) {
+	var listeners []net.Listener
+	// All stay open until all are found, or the same port could come twice.
+	defer func() {
+		for _, listener := range listeners {
+			listener.Close()
+		}
+	}()
 	var ports []int
 	for range n {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		// All stay open until all are found, or the same port could come twice.
-		defer listener.Close()
+		listeners = append(listeners, listener)
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil

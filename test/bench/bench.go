@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Clusters int           // how many are created at once
 	Rounds   int           // how often the floor and the allocator alternate
+	Script   bool          // put a script that allocates, see Round, between the two
 	Alone    int           // how many Clusters are created one after another, each alone; 0 leaves that out
 	Quiet    time.Duration // how long to listen when nothing changes; 0 leaves that out
 	Progress io.Writer     // one line per step
@@ -31,10 +32,14 @@ type Report struct {
 
 // Round is the floor and the allocator after one another, from equal starts.
 type Round struct {
-	Floor Crowd
-	Ours  Crowd
-	Usage allocator.Usage // of the allocator, for all of Ours, its start aside
-	Quiet Requests        // by the allocator, while nothing changed
+	Floor Crowd // VIPs typed in, claims by a script
+	// Script is what the least conceivable allocator takes: a script that makes both
+	// claims of each Cluster, waits for the addresses and writes them in one patch.
+	// Its distance from Floor is the price of the class's gate. Zero if not asked for.
+	Script Crowd
+	Ours   Crowd
+	Usage  allocator.Usage // of the allocator, for all of Ours, its start aside
+	Quiet  Requests        // by the allocator, while nothing changed
 }
 
 // Run measures on a management cluster that nobody else uses.
@@ -61,21 +66,22 @@ func Run(ctx context.Context, cluster *management.Cluster, o Options) (*Report, 
 	return report, nil
 }
 
-// round measures the floor without an allocator, then the allocator. Both leave
-// the pools as empty as they found them.
+// round measures the floor without an allocator, then the allocator. Each leaves
+// the pools as empty as it found them.
 func (w *world) round(ctx context.Context, number int, o Options) (round Round, err error) {
 	w.say("round %d: the floor: %d clusters with VIPs typed in, and their claims, by a script", number, o.Clusters)
-	namespace := fmt.Sprintf("floor-%d", number)
-	if err := w.prepare(ctx, namespace, w.script.typedCluster); err != nil {
-		return round, err
-	}
-	if round.Floor, err = w.crowd(ctx, namespace, o.Clusters, w.script.typedCluster); err != nil {
+	round.Floor, err = w.without(ctx, fmt.Sprintf("floor-%d", number), o.Clusters, creators, w.script.typedCluster)
+	if err != nil {
 		return round, fmt.Errorf("floor: %w", err)
 	}
-	if err := w.clear(ctx, namespace); err != nil {
-		return round, err
+	if o.Script {
+		w.say("round %d: the script: %d clusters without VIPs", number, o.Clusters)
+		// All at once: each of them waits for its addresses.
+		round.Script, err = w.without(ctx, fmt.Sprintf("script-%d", number), o.Clusters, o.Clusters, w.script.scriptedCluster)
+		if err != nil {
+			return round, fmt.Errorf("script: %w", err)
+		}
 	}
-
 	w.say("round %d: the allocator: %d clusters without VIPs", number, o.Clusters)
 	process, err := w.startAllocator(ctx)
 	if err != nil {
@@ -89,6 +95,18 @@ func (w *world) round(ctx context.Context, number int, o Options) (round Round, 
 	return round, err
 }
 
+// without measures Clusters while no allocator runs.
+func (w *world) without(ctx context.Context, namespace string, n, atOnce int, create creator) (Crowd, error) {
+	if err := w.prepare(ctx, namespace, create); err != nil {
+		return Crowd{}, err
+	}
+	crowd, err := w.crowd(ctx, namespace, n, atOnce, create)
+	if err != nil {
+		return Crowd{}, err
+	}
+	return crowd, w.clear(ctx, namespace)
+}
+
 // ours is the second half of a round, with an allocator that runs.
 func (w *world) ours(ctx context.Context, process *allocator.Process, number int, o Options, round *Round) error {
 	namespace := fmt.Sprintf("ours-%d", number)
@@ -99,7 +117,7 @@ func (w *world) ours(ctx context.Context, process *allocator.Process, number int
 	if err != nil {
 		return err
 	}
-	if round.Ours, err = w.crowd(ctx, namespace, o.Clusters, w.script.plainCluster); err != nil {
+	if round.Ours, err = w.crowd(ctx, namespace, o.Clusters, creators, w.script.plainCluster); err != nil {
 		return err
 	}
 	if round.Usage, err = process.Usage(); err != nil {

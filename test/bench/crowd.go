@@ -15,6 +15,10 @@ import (
 // server busy all the time.
 const creators = 16
 
+// creator creates the Cluster with a number, and what belongs to its side of the
+// comparison.
+type creator func(ctx context.Context, key types.NamespacedName, number int) error
+
 // Crowd is many Clusters created at once.
 type Crowd struct {
 	// Total is the time from the first request to create a Cluster to the moment
@@ -30,15 +34,15 @@ type Crowd struct {
 // Requests are the API requests of some period.
 type Requests []audit.Event
 
-// crowd creates n Clusters and waits until all are done.
-func (w *world) crowd(ctx context.Context, namespace string, n int, create creator) (Crowd, error) {
+// crowd creates n Clusters, so many at once as atOnce says, and waits until all are done.
+func (w *world) crowd(ctx context.Context, namespace string, n, atOnce int, create creator) (Crowd, error) {
 	position, err := w.audit.Position()
 	if err != nil {
 		return Crowd{}, err
 	}
 	begin := time.Now()
 	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(creators)
+	group.SetLimit(atOnce)
 	for i := range n {
 		group.Go(func() error {
 			return create(groupContext, types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("c%04d", i)}, i)

@@ -33,7 +33,7 @@ func (r *Report) Print(w io.Writer) {
 func (r *Report) ratios() []float64 {
 	var ratios []float64
 	for _, round := range r.Rounds {
-		ratios = append(ratios, round.Ratio())
+		ratios = append(ratios, round.Ours.Ratio(round.Floor))
 	}
 	return ratios
 }
@@ -43,23 +43,46 @@ func median(values []float64) float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
+// side is a column of the report.
+type side struct {
+	name  string
+	crowd Crowd
+}
+
+func (r Round) sides(o Options) []side {
+	if o.Script {
+		return []side{{"floor", r.Floor}, {"script", r.Script}, {"ours", r.Ours}}
+	}
+	return []side{{"floor", r.Floor}, {"ours", r.Ours}}
+}
+
 func (r Round) print(w io.Writer, title string, o Options) {
-	t := newTable("", "floor", "ours")
-	t.AppendRow(table.Row{"until the last cluster is done", seconds(r.Floor.Total), seconds(r.Ours.Total)})
-	t.AppendRow(table.Row{"ours ÷ floor", "", fmt.Sprintf("%.2f", r.Ratio())})
-	t.AppendRow(table.Row{"clusters per second", number(r.Floor.Rate()), number(r.Ours.Rate())})
-	t.AppendRow(table.Row{"until the last claim is bound", seconds(r.Floor.LastBound), seconds(r.Ours.LastBound)})
+	sides := r.sides(o)
+	columns := []string{""}
+	for _, side := range sides {
+		columns = append(columns, side.name)
+	}
+	t := newTable(columns...)
+	row := func(name string, cell func(Crowd) string) {
+		cells := table.Row{name}
+		for _, side := range sides {
+			cells = append(cells, cell(side.crowd))
+		}
+		t.AppendRow(cells)
+	}
+	row("until the last cluster is done", func(c Crowd) string { return seconds(c.Total) })
+	row("÷ floor", func(c Crowd) string { return number(c.Ratio(r.Floor)) })
+	row("clusters per second", func(c Crowd) string { return number(c.Rate()) })
+	row("until the last claim is bound", func(c Crowd) string { return seconds(c.LastBound) })
 	t.AppendSeparator()
-	appendTimes(t, "create → done", r.Floor.ToDone(), r.Ours.ToDone())
-	appendTimes(t, "create → endpoint", nil, r.Ours.ToEndpoint())
-	appendTimes(t, "create → ingress stamp", nil, r.Ours.ToIngressStamp())
-	appendTimes(t, "claim bound → published", nil, r.Ours.BoundToPublished())
-	t.AppendSeparator()
-	t.AppendRow(table.Row{"allocator: peak memory", "", megabytes(r.Usage.PeakRSS)})
-	t.AppendRow(table.Row{"allocator: CPU time", "", seconds(r.Usage.CPU)})
+	row("create → done, p50 / p95 / max", func(c Crowd) string { return times(c.ToDone()) })
+	row("create → endpoint", func(c Crowd) string { return times(c.ToEndpoint()) })
+	row("create → ingress stamp", func(c Crowd) string { return times(c.ToIngressStamp()) })
+	row("claim bound → published", func(c Crowd) string { return times(c.BoundToPublished()) })
 	render(w, title, t)
 	fmt.Fprint(w, definition)
-	printWrites(w, r, o.Clusters)
+	fmt.Fprintf(w, "allocator: peak memory %s, CPU time %s\n\n", megabytes(r.Usage.PeakRSS), seconds(r.Usage.CPU))
+	printWrites(w, sides, o.Clusters)
 	printTallies(w, "requests of the allocator, per cluster", r.Ours.Requests.ofAllocator().PerResource(), o.Clusters)
 	if o.Quiet > 0 {
 		printTallies(w, fmt.Sprintf("requests of the allocator in %s without changes, with %d clusters", o.Quiet, o.Clusters),
@@ -69,32 +92,35 @@ func (r Round) print(w io.Writer, title string, o Options) {
 
 const definition = `floor: clusters with all VIPs typed in, their claims made by a script, no allocator.
 A cluster is done when both of its claims are bound and it carries both VIPs.
-
 `
 
-// appendTimes adds a row for p50, p95 and the longest.
-func appendTimes(t table.Writer, name string, floor, ours []time.Duration) {
-	cell := func(durations []time.Duration) string {
-		if len(durations) == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%s / %s / %s", seconds(Quantile(0.5, durations)),
-			seconds(Quantile(0.95, durations)), seconds(Quantile(1, durations)))
+// times is p50, p95 and the longest; nothing if all are zero or below: what was
+// there from the beginning took no time.
+func times(durations []time.Duration) string {
+	if Quantile(1, durations) <= 0 {
+		return ""
 	}
-	t.AppendRow(table.Row{name + ", p50 / p95 / max", cell(floor), cell(ours)})
+	return fmt.Sprintf("%s / %s / %s", seconds(Quantile(0.5, durations)),
+		seconds(Quantile(0.95, durations)), seconds(Quantile(1, durations)))
 }
 
 // printWrites compares who wrote how much.
-func printWrites(w io.Writer, r Round, clusters int) {
-	t := newTable("user agent", "floor", "ours")
-	floor, ours := r.Floor.Requests.Writes().PerAgent(), r.Ours.Requests.Writes().PerAgent()
-	for _, tally := range ours {
-		t.AppendRow(table.Row{tally.Key, share(find(floor, tally.Key), clusters), share(tally, clusters)})
+func printWrites(w io.Writer, sides []side, clusters int) {
+	columns := []string{"user agent"}
+	perSide := make([][]audit.Tally, len(sides))
+	var everything Requests
+	for i, side := range sides {
+		columns = append(columns, side.name)
+		perSide[i] = side.crowd.Requests.Writes().PerAgent()
+		everything = append(everything, side.crowd.Requests.Writes()...)
 	}
-	for _, tally := range floor {
-		if find(ours, tally.Key).Key == "" {
-			t.AppendRow(table.Row{tally.Key, share(tally, clusters), ""})
+	t := newTable(columns...)
+	for _, agent := range everything.PerAgent() {
+		cells := table.Row{agent.Key}
+		for _, tallies := range perSide {
+			cells = append(cells, share(find(tallies, agent.Key), clusters))
 		}
+		t.AppendRow(cells)
 	}
 	render(w, "API writes per cluster, accepted + refused", t)
 }
@@ -125,8 +151,8 @@ func printTallies(w io.Writer, title string, tallies []audit.Tally, divisor int)
 
 func (a Alone) print(w io.Writer) {
 	t := newTable("", "script", "ours")
-	appendTimes(t, "create → both VIPs", a.Script, a.Ours)
-	t.AppendRow(table.Row{"ours ÷ script, p50", "", fmt.Sprintf("%.2f", a.Ratio())})
+	t.AppendRow(table.Row{"create → both VIPs, p50 / p95 / max", times(a.Script), times(a.Ours)})
+	t.AppendRow(table.Row{"ours ÷ script, p50", "", number(a.Ratio())})
 	render(w, fmt.Sprintf("one cluster alone, %d times", len(a.Ours)), t)
 	fmt.Fprintln(w, "script: both claims at once, wait for their addresses by watch, one patch; no allocator.")
 }
@@ -135,8 +161,8 @@ func newTable(columns ...string) table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	header := table.Row{}
-	configs := []table.ColumnConfig{}
+	var header table.Row
+	var configs []table.ColumnConfig
 	for i, column := range columns {
 		header = append(header, column)
 		if i > 0 {
@@ -150,7 +176,9 @@ func newTable(columns ...string) table.Writer {
 
 // render prints a table below its title. The table's own would be broken into lines
 // as wide as the table.
-func render(w io.Writer, title string, t table.Writer) { fmt.Fprintf(w, "%s\n%s\n\n", title, t.Render()) }
+func render(w io.Writer, title string, t table.Writer) {
+	fmt.Fprintf(w, "%s\n%s\n\n", title, t.Render())
+}
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3fs", d.Seconds()) }
 

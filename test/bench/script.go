@@ -25,10 +25,6 @@ type script struct {
 	recorder *recorder
 }
 
-// creator creates the Cluster with a number, and what belongs to its side of the
-// comparison.
-type creator func(ctx context.Context, key types.NamespacedName, number int) error
-
 // plainCluster creates a Cluster and leaves its VIPs to the allocator.
 func (s *script) plainCluster(ctx context.Context, key types.NamespacedName, _ int) error {
 	_, err := s.createCluster(ctx, newCluster(key))

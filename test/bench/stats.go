@@ -78,8 +78,8 @@ func (r Requests) PerResource() []audit.Tally {
 	return audit.Count(r, func(e audit.Event) string { return e.Verb + " " + e.Resource() })
 }
 
-// Ratio is how much longer the allocator took than the floor.
-func (r Round) Ratio() float64 { return r.Ours.Total.Seconds() / r.Floor.Total.Seconds() }
+// Ratio is how much longer the crowd took than the floor.
+func (c Crowd) Ratio(floor Crowd) float64 { return c.Total.Seconds() / floor.Total.Seconds() }
 
 // Ratio is how much longer one Cluster alone takes by the allocator than by the
 // script, at the median.

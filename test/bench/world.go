@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
@@ -21,7 +23,7 @@ import (
 
 const (
 	// patience is how long anything may take before the measurement is given up.
-	patience = 10 * time.Minute
+	patience = 5 * time.Minute
 	// settling is what Cluster API and the allocator get to finish after the last
 	// VIP: the requests of that time belong to the measurement too.
 	settling = 3 * time.Second
@@ -120,7 +122,7 @@ func (w *world) prepare(ctx context.Context, namespace string, create creator) e
 	if err := observe.AwaitClass(ctx, w.client, namespace, "demo"); err != nil {
 		return err
 	}
-	if _, err := w.crowd(ctx, namespace, 1, create); err != nil {
+	if _, err := w.crowd(ctx, namespace, 1, 1, create); err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
 	return w.clear(ctx, namespace)
@@ -129,10 +131,27 @@ func (w *world) prepare(ctx context.Context, namespace string, create creator) e
 // clear deletes all Clusters of a namespace and waits until their addresses are
 // back in the pools.
 func (w *world) clear(ctx context.Context, namespace string) error {
-	err := w.client.Resource(observe.Clusters).Namespace(namespace).
-		DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	clusters := w.client.Resource(observe.Clusters).Namespace(namespace)
+	list, err := clusters.List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("delete the clusters of %s: %w", namespace, err)
+		return fmt.Errorf("list the clusters of %s: %w", namespace, err)
+	}
+	// One by one: a busy API server may not get a whole collection done in the time
+	// that it gives a request.
+	group, groupContext := errgroup.WithContext(ctx)
+	group.SetLimit(creators)
+	for i := range list.Items {
+		name := list.Items[i].GetName()
+		group.Go(func() error {
+			err := clusters.Delete(groupContext, name, metav1.DeleteOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				return fmt.Errorf("delete cluster %s/%s: %w", namespace, name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	if err := w.recorder.await(ctx, func() bool { return w.recorder.empty(namespace) }); err != nil {
 		return fmt.Errorf("clusters or claims of %s are left: %w", namespace, err)

@@ -1,7 +1,7 @@
 // Command bench measures the allocator against a script on a management cluster
 // of its own:
 //
-//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-alone 20] [-quiet 10s]
+//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-script] [-alone 20] [-quiet 10s]
 package main
 
 import (
@@ -22,6 +22,7 @@ func main() {
 	options := bench.Options{Progress: os.Stderr}
 	flag.IntVar(&options.Clusters, "clusters", 100, "how many clusters are created at once")
 	flag.IntVar(&options.Rounds, "rounds", 1, "how often the floor and the allocator alternate")
+	flag.BoolVar(&options.Script, "script", false, "also measure a script that allocates: the price of the class's gate alone")
 	flag.IntVar(&options.Alone, "alone", 20, "how many clusters are created one after another, each alone (0: leave that out)")
 	flag.DurationVar(&options.Quiet, "quiet", 10*time.Second, "how long to listen when nothing changes (0: leave that out)")
 	keep := flag.Bool("keep", false, "keep the folder with the logs")

@@ -2,14 +2,15 @@ package main
 
 import "fmt"
 
-// invitation is what a newcomer may try next. Every line works as it stands.
+// invitation is what a newcomer may try next. Every line works as it stands: the
+// long name is needed because Kubernetes has IPAddresses of its own.
 const invitation = `
 The cluster keeps running. In another terminal:
 
   export KUBECONFIG=%s
   kubectl get clusters -L vip.capi.gorizond.io/control-plane-vip,vip.capi.gorizond.io/ingress-vip
   kubectl describe cluster plain
-  kubectl get globalinclusterippools,ipaddressclaims,ipaddresses
+  kubectl get globalinclusterippools,ipaddressclaims,ipaddresses.ipam.cluster.x-k8s.io
 
 Press Ctrl-C to stop.
 `

@@ -28,7 +28,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	// A second Ctrl-C ends at once: it need not wait for an orderly stop.
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, *once); err != nil {
+	err := run(ctx, *once)
+	if ctx.Err() != nil && err != nil {
+		err = errors.New("interrupted") // whatever failed, failed because of that
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -54,8 +58,12 @@ func run(ctx context.Context, once bool) (err error) {
 	if err := stage.applyExamples(ctx); err != nil {
 		return err
 	}
-	if err := play(ctx, stage, board, screen); err != nil || once {
+	err = play(ctx, stage, board, screen)
+	if once || ctx.Err() != nil {
 		return err
+	}
+	if err != nil {
+		screen.say("%s\n", err) // and stay, so that one can look why
 	}
 	screen.invite(stage.management.Kubeconfig())
 	return watchOn(ctx, stage, board, screen)
@@ -65,7 +73,7 @@ func run(ctx context.Context, once bool) (err error) {
 // in time, or if infrastructure was born without its VIPs.
 func play(ctx context.Context, stage *stage, board *board, screen *screen) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, deadline,
-		fmt.Errorf("not every cluster had its VIPs after %s", deadline))
+		fmt.Errorf("not every cluster has its VIPs and its infrastructure after %s", deadline))
 	defer cancel()
 	for {
 		rows := board.rows()
@@ -77,10 +85,10 @@ func play(ctx context.Context, stage *stage, board *board, screen *screen) error
 		select {
 		case <-board.changed:
 		case <-stage.allocator.Done():
-			return fmt.Errorf("the allocator ended; end of its log:\n%s", stage.allocator.LogTail())
+			return stage.allocatorEnded()
 		case <-ctx.Done():
 			screen.finish(board.rows())
-			return fmt.Errorf("%w; see %s", context.Cause(ctx), stage.allocatorLog())
+			return fmt.Errorf("%w; end of the allocator's log:\n%s", context.Cause(ctx), stage.allocator.LogTail())
 		}
 	}
 }
@@ -92,7 +100,7 @@ func watchOn(ctx context.Context, stage *stage, board *board, screen *screen) er
 		case <-board.changed:
 			screen.show(board.rows())
 		case <-stage.allocator.Done():
-			return fmt.Errorf("the allocator ended; end of its log:\n%s", stage.allocator.LogTail())
+			return stage.allocatorEnded()
 		case <-ctx.Done():
 			return nil
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -94,6 +93,6 @@ func (s *screen) draw(rows []row) {
 	if s.drawn > 0 {
 		fmt.Fprint(s.out, text.CursorUp.Sprintn(s.drawn), "\r\x1b[J") // J: clear what is below
 	}
-	_, _ = io.WriteString(s.out, picture) // a screen that is gone is no reason to stop
+	_, _ = s.out.WriteString(picture) // a screen that is gone is no reason to stop
 	s.drawn = strings.Count(picture, "\n")
 }

@@ -27,7 +27,7 @@ type stage struct {
 
 // setUp builds what is missing and starts the management cluster and the
 // allocator. On an error nothing is left running.
-func setUp(ctx context.Context, screen *screen) (s *stage, err error) {
+func setUp(ctx context.Context, screen *screen) (*stage, error) {
 	screen.say("building the allocator")
 	if _, err := allocator.Build(ctx); err != nil {
 		return nil, err
@@ -36,19 +36,23 @@ func setUp(ctx context.Context, screen *screen) (s *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &stage{management: cluster, screen: screen}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.tearDown())
-		}
-	}()
-	if s.client, err = dynamic.NewForConfig(cluster.Config()); err != nil {
-		return nil, err
+	s := &stage{management: cluster, screen: screen}
+	if err := s.fill(ctx); err != nil {
+		return nil, errors.Join(err, s.tearDown())
+	}
+	return s, nil
+}
+
+// fill puts onto a stage what needs the management cluster.
+func (s *stage) fill(ctx context.Context) error {
+	var err error
+	if s.client, err = dynamic.NewForConfig(s.management.Config()); err != nil {
+		return err
 	}
 	if s.examples, err = allocator.Examples(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.startAllocator(ctx)
+	return s.startAllocator(ctx)
 }
 
 // startAllocator runs the allocator as the chart does: in its namespace, with
@@ -62,16 +66,12 @@ func (s *stage) startAllocator(ctx context.Context) error {
 	s.allocator, err = allocator.Start(ctx, allocator.Options{
 		Kubeconfig: s.management.Kubeconfig(),
 		Args:       []string{"--leader-elect"},
-		LogFile:    s.allocatorLog(),
+		LogFile:    filepath.Join(filepath.Dir(s.management.AuditLog()), "allocator.log"),
 	})
 	if err == nil {
 		s.screen.say("the allocator is ready")
 	}
 	return err
-}
-
-func (s *stage) allocatorLog() string {
-	return filepath.Join(filepath.Dir(s.management.AuditLog()), "allocator.log")
 }
 
 // applyExamples does what a platform team does once, and then what its users do:
@@ -101,6 +101,11 @@ func (s *stage) apply(ctx context.Context, file string) error {
 		}
 	}
 	return s.management.Apply(ctx, content)
+}
+
+// allocatorEnded is the error for an allocator that stopped by itself.
+func (s *stage) allocatorEnded() error {
+	return fmt.Errorf("the allocator ended; end of its log:\n%s", s.allocator.LogTail())
 }
 
 // tearDown stops everything, the allocator first: it would complain about an API
