@@ -119,6 +119,10 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 	if outcome.Release == nil {
 		return nil
 	}
+	if pool := h.observer.pools.Get(outcome.Release.Pool); pool != nil && outcome.Reason == vip.ClaimMoved {
+		h.memory.avoid(p.cluster.Namespace+"/"+outcome.ClaimName, pool)
+		h.wakeIn(p.cluster.Namespace, p.cluster.Name, avoidFor)
+	}
 	err := h.claims.Delete(h.ctx, p.cluster.Namespace, outcome.Release)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil

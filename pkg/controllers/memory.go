@@ -3,9 +3,11 @@ package controllers
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -19,7 +21,9 @@ type memory struct {
 	creating map[string]createdClaim
 	// made holds when we made the claims that are not bound yet.
 	made map[string]time.Time
-	now  func() time.Time
+	// avoided holds the pools that a claim was moved away from, by namespace/name.
+	avoided map[string]map[vip.PoolRef]avoidedPool
+	now     func() time.Time
 }
 
 type clusterMemory struct {
@@ -49,13 +53,24 @@ type createdClaim struct {
 	at   time.Time
 }
 
+// avoidedPool is a pool that had no address, in the state in which that was found.
+type avoidedPool struct {
+	resourceVersion string
+	at              time.Time
+}
+
+// avoidFor is how long a pool that had no address is passed over for that claim
+// unless it changes. Without this, a pool whose capacity is not reported would be
+// chosen anew each time its claim was moved away from it.
+const avoidFor = 5 * time.Minute
+
 // unseenFor is how long a claim that we made is believed in without having been
 // seen: long enough for any watch that works, short enough not to matter if the
 // claim was deleted before anyone could see it.
 const unseenFor = 5 * time.Second
 
 func newMemory() *memory {
-	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, made: map[string]time.Time{}, now: time.Now}
+	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, made: map[string]time.Time{}, avoided: map[string]map[vip.PoolRef]avoidedPool{}, now: time.Now}
 }
 
 func (m *memory) cluster(key string) *clusterMemory {
@@ -74,6 +89,10 @@ func (m *memory) forget(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.clusters, key)
+	namespace, name, _ := strings.Cut(key, "/")
+	for _, role := range vip.Roles() {
+		delete(m.avoided, namespace+"/"+role.ClaimName(name))
+	}
 }
 
 // wrote notes the resourceVersion that a write of ours, or a live read, returned.
@@ -128,6 +147,24 @@ func (m *memory) seenSince(claim string, seen time.Time) bool {
 	defer m.mu.Unlock()
 	made, known := m.made[claim]
 	return !known || seen.After(made)
+}
+
+// avoid notes that the claim was moved away from the pool, which had no address.
+func (m *memory) avoid(claim string, pool *kube.Pool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.avoided[claim] == nil {
+		m.avoided[claim] = map[vip.PoolRef]avoidedPool{}
+	}
+	m.avoided[claim][pool.Ref] = avoidedPool{resourceVersion: pool.ResourceVersion, at: m.now()}
+}
+
+// avoids tells whether the claim was moved away from the pool as it is now.
+func (m *memory) avoids(claim string, pool *kube.Pool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.avoided[claim][pool.Ref]
+	return known && a.resourceVersion == pool.ResourceVersion && m.now().Sub(a.at) < avoidFor
 }
 
 // settled forgets when the claim was made: it is bound, or gone.

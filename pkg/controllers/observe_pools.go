@@ -19,7 +19,13 @@ func (o *observer) poolsFor(s *vip.Snapshot) []vip.Pool {
 	var pools []vip.Pool
 	for _, pool := range o.pools.List() {
 		if pool.Serves.Class(s.Cluster.Class) || claimed(s, pool.Ref) {
-			pools = append(pools, pool.View(o.ledger.taken(pool, own...)+o.memory.unseen(pool.Ref, own...)))
+			view := pool.View(o.ledger.taken(pool, own...) + o.memory.unseen(pool.Ref, own...))
+			for i, role := range vip.Roles() {
+				if o.memory.avoids(own[i], pool) {
+					view.Refused = append(view.Refused, role)
+				}
+			}
+			pools = append(pools, view)
 		}
 	}
 	return pools

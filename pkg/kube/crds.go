@@ -21,7 +21,7 @@ func WatchPoolKinds(ctx context.Context, config *rest.Config, pools *Pools) erro
 	if !pools.Missing() {
 		return nil
 	}
-	client, err := metadata.NewForConfig(config)
+	client, err := metadata.NewForConfig(WithoutTimeout(config))
 	if err != nil {
 		return fmt.Errorf("metadata client: %w", err)
 	}
@@ -60,6 +60,14 @@ func WatchPoolKinds(ctx context.Context, config *rest.Config, pools *Pools) erro
 		}
 	}()
 	return nil
+}
+
+// WithoutTimeout is the configuration of clients that watch: the timeout of
+// requests would cut off their watches too.
+func WithoutTimeout(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.Timeout = 0
+	return config
 }
 
 // discoverInstalled waits a moment for a CRD that was just written to be served.

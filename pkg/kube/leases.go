@@ -41,9 +41,10 @@ const (
 	leaseAddressAnnotation = vip.Prefix + "address"
 )
 
-// NewLeases returns Leases in the namespace. Start makes their cache.
-func NewLeases(client kubernetes.Interface, namespace string) *Leases {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace),
+// NewLeases returns Leases in the namespace. Start makes their cache through the
+// watching client, which must have no timeout.
+func NewLeases(client, watching kubernetes.Interface, namespace string) *Leases {
+	factory := informers.NewSharedInformerFactoryWithOptions(watching, 0, informers.WithNamespace(namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = leaseLabel }))
 	return &Leases{client: client, namespace: namespace, informer: factory.Coordination().V1().Leases().Informer()}
 }

@@ -42,7 +42,7 @@ func TestALeaseIsNamedAfterItsAddress(t *testing.T) {
 
 func TestOnlyOneGetsTheLeaseOfAnAddress(t *testing.T) {
 	ctx := context.Background()
-	leases := kube.NewLeases(fake.NewClientset(), "ns")
+	leases := kube.NewLeases(fake.NewClientset(), fake.NewClientset(), "ns")
 	key, _ := vip.Key("10.0.0.1")
 	first := kube.LeaseHolder{ClusterUID: "u1", Role: vip.Ingress, Cluster: "team-a/c1"}
 	for range 2 {
@@ -70,7 +70,7 @@ func TestALeaseSaysForPeopleWhatItIs(t *testing.T) {
 	ctx := context.Background()
 	client := fake.NewClientset()
 	key, _ := vip.Key("10.0.0.1")
-	if _, err := kube.NewLeases(client, "ns").Acquire(ctx, key, kube.LeaseHolder{ClusterUID: "u1", Role: vip.Ingress, Cluster: "team-a/c1"}); err != nil {
+	if _, err := kube.NewLeases(client, client, "ns").Acquire(ctx, key, kube.LeaseHolder{ClusterUID: "u1", Role: vip.Ingress, Cluster: "team-a/c1"}); err != nil {
 		t.Fatal(err)
 	}
 	lease, err := client.CoordinationV1().Leases("ns").Get(ctx, kube.LeaseName(key), metav1.GetOptions{})
@@ -90,10 +90,10 @@ func TestALeaseSaysForPeopleWhatItIs(t *testing.T) {
 
 func TestReleasingALeaseThatIsGoneIsNoError(t *testing.T) {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "vip-x", Namespace: "ns", UID: "u", ResourceVersion: "1"}}
-	if err := kube.NewLeases(fake.NewClientset(), "ns").Release(context.Background(), lease); err != nil {
+	if err := kube.NewLeases(fake.NewClientset(), fake.NewClientset(), "ns").Release(context.Background(), lease); err != nil {
 		t.Error(err)
 	}
-	if err := kube.NewLeases(fake.NewClientset(lease), "ns").Release(context.Background(), lease); err != nil {
+	if err := kube.NewLeases(fake.NewClientset(lease), fake.NewClientset(lease), "ns").Release(context.Background(), lease); err != nil {
 		t.Error(err)
 	}
 }

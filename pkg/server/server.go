@@ -87,6 +87,10 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
+	watching, err := kubernetes.NewForConfig(kube.WithoutTimeout(restConfig))
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
 	clients, err := lassoclient.NewSharedClientFactory(restConfig, &lassoclient.SharedClientFactoryOptions{Scheme: schemes.All})
 	if err != nil {
 		return nil, fmt.Errorf("client factory: %w", err)
@@ -98,7 +102,7 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 			DefaultWorkers: c.Workers,
 		}),
 		pools:   kube.NewPools(caches, client.Discovery(), c.AllPoolKinds()),
-		leases:  kube.NewLeases(client, c.LeaseNamespace),
+		leases:  kube.NewLeases(client, watching, c.LeaseNamespace),
 		metrics: metrics.New(registry),
 		health:  newHealth(c),
 	}, nil

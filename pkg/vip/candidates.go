@@ -52,6 +52,8 @@ func judge(s *Snapshot, role Role, pool *Pool, promised int64) (Reason, string) 
 		return PoolDeleting, "it is being deleted"
 	case pool.Paused:
 		return PoolPaused, "it carries the annotation " + PausedAnnotation
+	case slices.Contains(pool.Refused, role):
+		return PoolExhausted, "its provider had no address for this Cluster a moment ago"
 	case pool.exhausted(promised):
 		return PoolExhausted, "it has no free address; extend it or add a pool"
 	}

@@ -32,6 +32,9 @@ type Pool struct {
 	FreeKnown bool
 	// Empty says that the provider itself reports no free address.
 	Empty bool
+	// Refused names the roles of this Cluster for which the pool's provider had no
+	// address a moment ago. It is the only word of providers that report no capacity.
+	Refused []Role
 	// Grace is how long the provider keeps an address after its claim was deleted.
 	Grace time.Duration
 }

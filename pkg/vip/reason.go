@@ -98,7 +98,7 @@ func (r Reason) Warning() bool {
 // seconds and is reported only if it lasts.
 func (r Reason) Transient() bool {
 	switch r {
-	case ClaimPending, ClaimMoved, ClassNotReady, ClaimTerminating:
+	case ClaimPending, ClaimMoved, ClassNotReady:
 		return true
 	}
 	return false
