@@ -1,0 +1,92 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/management"
+)
+
+const managerName = "capi-vip-allocator-controller-manager"
+
+// chart is the allocator's chart as Helm would install it.
+type chart struct {
+	manifests []byte
+	// args are the manager's flags, without those for addresses.
+	args []string
+}
+
+// renderChart renders the chart with the given values.
+func renderChart(ctx context.Context, values map[string]any) (*chart, error) {
+	examples, err := allocator.Examples(ctx)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := loader.Load(filepath.Join(examples, "..", "charts", "capi-vip-allocator"))
+	if err != nil {
+		return nil, fmt.Errorf("load the chart: %w", err)
+	}
+	release := chartutil.ReleaseOptions{Name: "capi-vip-allocator", Namespace: allocator.Namespace, IsInstall: true}
+	input, err := chartutil.ToRenderValues(loaded, values, release, chartutil.DefaultCapabilities)
+	if err != nil {
+		return nil, fmt.Errorf("values of the chart: %w", err)
+	}
+	files, err := engine.Render(loaded, input)
+	if err != nil {
+		return nil, fmt.Errorf("render the chart: %w", err)
+	}
+	c := &chart{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(name, ".yaml") {
+			continue
+		}
+		c.manifests = append(c.manifests, []byte("---\n"+files[name]+"\n")...)
+		if filepath.Base(name) == "deployment.yaml" {
+			if err := c.readArgs(files[name]); err != nil {
+				return nil, fmt.Errorf("read %s: %w", name, err)
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *chart) readArgs(deployment string) error {
+	var object map[string]any
+	if err := yaml.Unmarshal([]byte(deployment), &object); err != nil {
+		return err
+	}
+	containers, _, err := unstructured.NestedSlice(object, "spec", "template", "spec", "containers")
+	if err != nil || len(containers) == 0 {
+		return fmt.Errorf("no containers: %w", err)
+	}
+	manager, _ := containers[0].(map[string]any)
+	args, _, err := unstructured.NestedStringSlice(manager, "args")
+	for _, arg := range args {
+		// Where it listens is chosen when it starts.
+		if !strings.HasPrefix(arg, "--metrics-bind-address") && !strings.HasPrefix(arg, "--health-probe-bind-address") {
+			c.args = append(c.args, arg)
+		}
+	}
+	return err
+}
+
+// install applies the chart and returns the kubeconfig of its ServiceAccount.
+func (c *chart) install(ctx context.Context, m *management.Cluster) (kubeconfig string, err error) {
+	home := "{apiVersion: v1, kind: Namespace, metadata: {name: " + allocator.Namespace + "}}\n"
+	if err := m.Apply(ctx, append([]byte(home), c.manifests...)); err != nil {
+		return "", fmt.Errorf("install the chart: %w", err)
+	}
+	return m.User("system:serviceaccount:"+allocator.Namespace+":"+managerName,
+		"system:serviceaccounts", "system:serviceaccounts:"+allocator.Namespace, "system:authenticated")
+}

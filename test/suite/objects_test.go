@@ -1,0 +1,127 @@
+package suite
+
+import (
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
+)
+
+// in returns the client for a resource; namespace is "" for a cluster-scoped one.
+func (w *world) in(resource schema.GroupVersionResource, namespace string) dynamic.ResourceInterface {
+	if namespace == "" {
+		return w.client.Resource(resource)
+	}
+	return w.client.Resource(resource).Namespace(namespace)
+}
+
+// fetch returns an object as T, nil if there is none.
+func fetch[T any](w *world, resource schema.GroupVersionResource, namespace, name string) *T {
+	w.t.Helper()
+	object, err := w.in(resource, namespace).Get(w.t.Context(), name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		w.t.Fatalf("get %s %s/%s: %v", resource.Resource, namespace, name, err)
+	}
+	return convert[T](w, object)
+}
+
+// list returns the objects of a namespace that have the labels of the selector.
+func list[T any](w *world, resource schema.GroupVersionResource, namespace, selector string) []*T {
+	w.t.Helper()
+	found, err := w.in(resource, namespace).List(w.t.Context(), metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		w.t.Fatalf("list %s of %s: %v", resource.Resource, namespace, err)
+	}
+	result := make([]*T, 0, len(found.Items))
+	for i := range found.Items {
+		result = append(result, convert[T](w, &found.Items[i]))
+	}
+	return result
+}
+
+// create creates an object of any Go type and returns what the API server made of it.
+func create[T any](w *world, resource schema.GroupVersionResource, object *T) *T {
+	w.t.Helper()
+	wanted := plain(w, object)
+	made, err := w.in(resource, wanted.GetNamespace()).Create(w.t.Context(), wanted, metav1.CreateOptions{})
+	if err != nil {
+		w.t.Fatalf("create %s %s/%s: %v", resource.Resource, wanted.GetNamespace(), wanted.GetName(), err)
+	}
+	return convert[T](w, made)
+}
+
+// change edits an object the way a user with an editor does: on a conflict the
+// edit is made again.
+func change[T any](w *world, resource schema.GroupVersionResource, namespace, name string, edit func(*T)) {
+	w.t.Helper()
+	client := w.in(resource, namespace)
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		object, err := client.Get(w.t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		typed := convert[T](w, object)
+		edit(typed)
+		_, err = client.Update(w.t.Context(), plain(w, typed), metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
+		w.t.Fatalf("change %s %s/%s: %v", resource.Resource, namespace, name, err)
+	}
+}
+
+// remove deletes an object, which need not exist.
+func (w *world) remove(resource schema.GroupVersionResource, namespace, name string, options metav1.DeleteOptions) {
+	w.t.Helper()
+	err := w.in(resource, namespace).Delete(w.t.Context(), name, options)
+	if err != nil && !apierrors.IsNotFound(err) {
+		w.t.Fatalf("delete %s %s/%s: %v", resource.Resource, namespace, name, err)
+	}
+}
+
+// gone waits until an object does not exist.
+func (w *world) gone(resource schema.GroupVersionResource, namespace, name string) {
+	w.t.Helper()
+	w.eventually(resource.Resource+" "+name+" is gone", func() error {
+		if fetch[metav1.PartialObjectMetadata](w, resource, namespace, name) != nil {
+			return fmt.Errorf("it exists")
+		}
+		return nil
+	})
+}
+
+// convert goes through JSON, which respects omitzero. Unlike the converter of
+// apimachinery it also takes a plain map.
+func convert[T any](w *world, object *unstructured.Unstructured) *T {
+	w.t.Helper()
+	data, err := object.MarshalJSON()
+	result := new(T)
+	if err == nil {
+		err = json.Unmarshal(data, result)
+	}
+	if err != nil {
+		w.t.Fatalf("read %s %s: %v", object.GetKind(), object.GetName(), err)
+	}
+	return result
+}
+
+func plain[T any](w *world, object *T) *unstructured.Unstructured {
+	w.t.Helper()
+	data, err := json.Marshal(object)
+	result := &unstructured.Unstructured{}
+	if err == nil {
+		err = result.UnmarshalJSON(data)
+	}
+	if err != nil {
+		w.t.Fatalf("write %T: %v", object, err)
+	}
+	return result
+}

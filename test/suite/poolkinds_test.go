@@ -1,0 +1,158 @@
+package suite
+
+import (
+	"fmt"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/test/observe"
+)
+
+// vipPools is a kind of pool of another IPAM provider, which these tests play
+// themselves. It tells nothing about capacity.
+var vipPools = schema.GroupVersionResource{Group: "pools.example.com", Version: "v1", Resource: "vippools"}
+
+const vipPoolKind = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: vippools.pools.example.com}
+spec:
+  group: pools.example.com
+  scope: Namespaced
+  names: {kind: VIPPool, listKind: VIPPoolList, plural: vippools, singular: vippool}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+// withVIPPools installs that kind and starts an allocator which serves it, with the
+// rights that the chart gives for it.
+func (w *world) withVIPPools() {
+	w.t.Helper()
+	w.apply(vipPoolKind)
+	chart, err := renderChart(w.t.Context(), map[string]any{"poolKinds": []any{vipPools.GroupResource().String()}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := chart.install(w.t.Context(), w.management); err != nil {
+		w.t.Fatal(err)
+	}
+	w.startAllocator("--pool-kinds=" + vipPools.GroupResource().String())
+}
+
+// vipPool makes a pool of the other kind.
+func (w *world) vipPool(r role, k *class) (name string) {
+	w.t.Helper()
+	name = w.unique("vippool")
+	w.apply(fmt.Sprintf("{apiVersion: pools.example.com/v1, kind: VIPPool, metadata: {name: %s, namespace: %s, labels: {%q: %s, %q: %s}}}",
+		name, w.namespace, poolRole, r, poolClass, k.name))
+	return name
+}
+
+// odd makes a Cluster with a name that no other namespace has. When a Cluster is
+// created, the in-cluster provider looks at the claims of all Clusters of that name,
+// whatever kind of pool they are on, and leaves a finalizer there that nobody removes.
+func (w *world) odd(k *class) *cluster {
+	w.t.Helper()
+	return w.cluster(k, named(w.unique("odd")))
+}
+
+// refuse plays the provider that cannot bind a claim.
+func (c *cluster) refuse(r role, why string) {
+	c.w.t.Helper()
+	c.setClaimStatus(r, map[string]any{"conditions": []any{map[string]any{
+		"type": "Ready", "status": "False", "reason": why, "message": "the provider says " + why,
+		"lastTransitionTime": metav1.Now().UTC().Format("2006-01-02T15:04:05Z"),
+	}}})
+}
+
+// bind plays the provider that gives an address.
+func (c *cluster) bind(r role, address string) {
+	c.w.t.Helper()
+	claim := c.claim(r)
+	object := &ipamv1.IPAddress{
+		TypeMeta:   metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddress"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: claim.Name},
+		Spec: ipamv1.IPAddressSpec{
+			Address: address, ClaimRef: ipamv1.IPAddressClaimReference{Name: claim.Name}, PoolRef: claim.Spec.PoolRef,
+		},
+	}
+	object.Spec.Prefix = new(int32)
+	*object.Spec.Prefix = 24
+	create(c.w, observe.Addresses, object)
+	c.setClaimStatus(r, map[string]any{"addressRef": map[string]any{"name": claim.Name}})
+}
+
+func (c *cluster) setClaimStatus(r role, status map[string]any) {
+	c.w.t.Helper()
+	c.w.eventually("the provider has written", func() error {
+		object := plain(c.w, c.claim(r))
+		if err := unstructured.SetNestedMap(object.Object, status, "status"); err != nil {
+			return err
+		}
+		_, err := c.w.in(observe.Claims, c.namespace).UpdateStatus(c.w.t.Context(), object, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// A pool kind of another provider serves like any other; what its provider says on
+// the claim is told to the Cluster's owner.
+func TestPoolKindOfAnotherProvider(t *testing.T) {
+	w := newWorld(t)
+	w.withVIPPools()
+	k := w.class(declares("clusterVip", text))
+	name := w.vipPool(controlPlane, k)
+	c := w.odd(k)
+	c.becomes(reason(controlPlane, "ClaimPending", name))
+	if ref := c.claim(controlPlane).Spec.PoolRef; ref != (ipamv1.IPPoolReference{APIGroup: vipPools.Group, Kind: "VIPPool", Name: name}) {
+		t.Errorf("the claim is on %v", ref)
+	}
+	c.refuse(controlPlane, "PoolExhausted")
+	c.becomes(reason(controlPlane, "PoolExhausted", name, "the provider says"))
+	c.refuse(controlPlane, "PoolNotReady")
+	c.becomes(reason(controlPlane, "PoolNotReady", name, "the provider says"))
+	ip := newIP()
+	c.bind(controlPlane, ip)
+	c.becomes(has(controlPlane, ip))
+}
+
+// Of two pools alike the one that is known to have room comes first; once the
+// provider of the other says that it is exhausted, a pending claim moves on.
+func TestPoolKindRanksAfterKnownRoom(t *testing.T) {
+	w := newWorld(t)
+	w.withVIPPools()
+	k := w.class(declares("clusterVip", text))
+	name := w.vipPool(controlPlane, k)
+	first := w.odd(k)
+	first.becomes(reason(controlPlane, "ClaimPending", name))
+	known := w.pool(namespaced(), serving(controlPlane, k))
+	second := w.cluster(k)
+	second.becomes(has(controlPlane, known.address(0)))
+	first.refuse(controlPlane, "PoolExhausted")
+	first.becomes(has(controlPlane, known.address(1)))
+}
+
+// The webhook of Cluster API lets addresses pass that are of no use as a VIP.
+func TestPoolKindBadAddress(t *testing.T) {
+	w := newWorld(t)
+	w.withVIPPools()
+	k := w.class(declares("clusterVip", text))
+	w.vipPool(controlPlane, k)
+	for _, address := range []string{"fe80::1%eth0", "2001:db8::1%eth0", "0.0.0.0", "::", "255.255.255.255", "ff02::1"} {
+		c := w.odd(k)
+		w.eventually("there is a claim", func() error {
+			if c.claim(controlPlane) == nil {
+				return fmt.Errorf("there is none")
+			}
+			return nil
+		})
+		c.bind(controlPlane, address)
+		c.becomes(reason(controlPlane, "AddressInvalid", controlPlane.claim(c.name), address), noEndpoint())
+	}
+}
