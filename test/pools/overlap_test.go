@@ -105,7 +105,7 @@ func outcome(o *unstructured.Unstructured) (done, refused bool) {
 		switch reason, message := conditionOf(o, r); {
 		case reason == "Allocated":
 			served++
-		case reason == "AddressInUse" && strings.Contains(message, "excludedAddresses"):
+		case reason == "AddressInUse" && strings.Contains(message, "is used by"):
 			told++
 		}
 	}

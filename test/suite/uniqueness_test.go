@@ -168,3 +168,41 @@ func TestUniquenessRemedyByExcluding(t *testing.T) {
 	p.change(serving(controlPlane, k), poolFunc(func(o *poolObject) { o.Spec.ExcludedAddresses = []string{p.address(0)} }))
 	c.becomes(has(controlPlane, p.address(1)))
 }
+
+// A Cluster made from the manifest of another, with all that was written there, is
+// reported on both sides. It gets no claim for what is not its own.
+func TestUniquenessOfACopy(t *testing.T) {
+	w := newWorld(t)
+	k := w.vipClass()
+	cp, in := w.pool(serving(controlPlane, k)), w.pool(serving(ingress, k))
+	original := w.cluster(k)
+	model := original.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
+	copied := w.cluster(k, clusterFunc(func(c *clusterv1.Cluster) {
+		c.Annotations, c.Labels, c.Spec = model.Annotations, model.Labels, model.Spec
+	}))
+	for _, r := range bothRoles {
+		original.becomes(reason(r, "DuplicateAddress", copied.name))
+		copied.becomes(reason(r, "ClaimLost", original.name))
+	}
+	w.barrier()
+	if claims := copied.claims(); len(claims) > 0 {
+		t.Errorf("the copy has claims: %q", claims)
+	}
+	copied.remove()
+	original.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
+}
+
+// Two spellings of one address are the same.
+func TestUniquenessOfSpelling(t *testing.T) {
+	w := newWorld(t)
+	k := w.class(declares("clusterVip", text))
+	w.pool(serving(controlPlane, k), poolFunc(func(o *poolObject) { o.Spec.Prefix = 64 }), ranges("2001:db8:77::a-2001:db8:77::f"))
+	c := w.cluster(k)
+	c.becomes(has(controlPlane, "2001:db8:77::a"))
+	c.change(at("2001:DB8:77:0::000A", 6443))
+	c.becomes(endpoint("2001:DB8:77:0::000A", 6443))
+	w.barrier()
+	c.is(endpoint("2001:DB8:77:0::000A", 6443), reason(controlPlane, "Allocated"), variable("clusterVip", "2001:db8:77::a"))
+	other := w.cluster(k, at("2001:0db8:77::A", 6443))
+	other.becomes(reason(controlPlane, "Manual", c.name))
+}
