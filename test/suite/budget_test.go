@@ -106,36 +106,3 @@ func TestBudgetOfForeignChanges(t *testing.T) {
 	c.untouched(since)
 	c.is(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
 }
-
-// A new process finds everything as it should be and writes nothing, whatever the
-// state that the Clusters are in.
-func TestBudgetOfRestart(t *testing.T) {
-	w := newWorld(t)
-	k := w.vipClass()
-	cp, in := w.pool(serving(controlPlane, k)), w.pool(serving(ingress, k))
-	first := w.startAllocator()
-	crowd := []*cluster{
-		w.cluster(k), w.cluster(k, at(newIP(), 6443)), w.cluster(k, annotated(ingress.enabled(), "false")),
-		w.cluster(k, annotated(controlPlane.poolFilter(), "none")), w.cluster(k, annotated(ingress.enabled(), "maybe")),
-	}
-	crowd[0].becomes(reason(controlPlane, "Allocated"), reason(ingress, "Allocated"))
-	crowd[1].becomes(reason(controlPlane, "Manual"), reason(ingress, "Allocated"))
-	crowd[2].becomes(reason(controlPlane, "Allocated"), reason(ingress, "Disabled"))
-	crowd[3].becomes(reason(controlPlane, "PoolFiltered"), reason(ingress, "Allocated"))
-	crowd[4].becomes(reason(ingress, "Allocated"))
-	crowd[0].build()
-	w.barrier()
-	cp.uses(3)
-	in.uses(4)
-	for _, c := range crowd {
-		c.rests()
-	}
-	if code, err := first.Stop(); code != 0 || err != nil {
-		t.Fatalf("it ended with code %d: %v", code, err)
-	}
-	since := w.mark()
-	w.startAllocator()
-	for _, c := range crowd {
-		c.untouched(since)
-	}
-}

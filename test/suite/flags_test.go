@@ -84,19 +84,6 @@ func TestProcessNamespace(t *testing.T) {
 	c.becomes(has(controlPlane, p.address(0)))
 }
 
-// Without --watch-filter a Cluster without any label or annotation is served too.
-func TestProcessWithoutWatchFilter(t *testing.T) {
-	w := newWorld(t)
-	w.startAllocator("--namespace="+w.namespace, "--watch-filter=")
-	k := w.vipClass()
-	cp, in := w.pool(serving(controlPlane, k)), w.pool(serving(ingress, k))
-	c := w.cluster(k, without(watchFilterLabel))
-	c.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
-	if label, exists := c.claim(controlPlane).Labels[watchFilterLabel]; exists {
-		t.Errorf("the claim has the label %s: %q", watchFilterLabel, label)
-	}
-}
-
 // Without the reconciler the process is ready, and does nothing.
 func TestProcessWithoutReconciler(t *testing.T) {
 	w := newWorld(t)

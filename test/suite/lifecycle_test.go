@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
@@ -140,6 +141,57 @@ func TestLifecycleSameNameInTwoNamespaces(t *testing.T) {
 	w.gone(observe.Clusters, w.namespace, here.name)
 	cp.uses(1)
 	there.is(has(controlPlane, cp.address(1)), has(ingress, in.address(1)))
+}
+
+// A paused Cluster is not touched at all, whoever paused it and however.
+func TestLifecyclePaused(t *testing.T) {
+	w := newWorld(t)
+	k := w.vipClass()
+	cp, in := w.pool(serving(controlPlane, k)), w.pool(serving(ingress, k))
+	since := w.mark()
+	bySpec := w.cluster(k, paused(true))
+	byAnnotation := w.cluster(k, annotated(pausedAnnotation, ""))
+	for _, c := range []*cluster{bySpec, byAnnotation} {
+		c.change(annotated("example.com/edited", "yes"))
+		c.untouched(since)
+		if claims := c.claims(); len(claims) > 0 {
+			t.Errorf("there are claims: %q", claims)
+		}
+	}
+	bySpec.change(paused(false))
+	bySpec.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
+	byAnnotation.change(without(pausedAnnotation))
+	byAnnotation.becomes(has(controlPlane, cp.address(1)), has(ingress, in.address(1)))
+
+	// Nor is one that has its VIPs and is stripped during a pause.
+	bySpec.change(paused(true))
+	since = w.mark()
+	bySpec.change(at("", 0), unset("clusterVip"), without(ingress.stamp()))
+	bySpec.untouched(since)
+	bySpec.change(paused(false))
+	bySpec.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
+}
+
+// Clusters that are none of our business: made by Rancher, without a topology, or
+// meant for another controller.
+func TestLifecycleNotOurs(t *testing.T) {
+	w := newWorld(t)
+	k := w.vipClass()
+	cp, in := w.pool(serving(controlPlane, k)), w.pool(serving(ingress, k))
+	since := w.mark()
+	rancher := w.cluster(k, clusterFunc(func(c *clusterv1.Cluster) {
+		c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "provisioning.cattle.io/v1", Kind: "Cluster", Name: "r", UID: types.UID(w.unique("uid"))}}
+	}))
+	plain := w.cluster(nil, clusterFunc(func(c *clusterv1.Cluster) {
+		c.Spec.InfrastructureRef = clusterv1.ContractVersionedObjectReference{APIGroup: "infrastructure.cluster.x-k8s.io", Kind: "DemoCluster", Name: "none"}
+	}))
+	other := w.cluster(k, labelled(watchFilterLabel, "another"))
+	unlabelled := w.cluster(k, without(watchFilterLabel))
+	for _, c := range []*cluster{rancher, plain, other, unlabelled} {
+		c.untouched(since)
+		c.is(noEndpoint(), noCondition(controlPlane), noCondition(ingress))
+		c.usesNoPool(cp, in)
+	}
 }
 
 // Foreground deletion frees the claim at once, while the machines still answer on

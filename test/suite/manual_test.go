@@ -157,16 +157,3 @@ func TestManualEndpointIsNeverChanged(t *testing.T) {
 	c.change(at(third, 6444))
 	c.becomes(reason(controlPlane, "Manual", third), endpoint(third, 6444))
 }
-
-// Only on demand is the value of a running Cluster copied to its variable.
-func TestManualBackfill(t *testing.T) {
-	w := newWorld(t)
-	k := w.class(open(), declares("clusterVip", text))
-	ip := newIP()
-	c := w.cluster(k, labelled(watchFilterLabel, "later"), at(ip, 6443))
-	c.becomes(built())
-	c.change(labelled(watchFilterLabel, w.filter))
-	c.becomes(reason(controlPlane, "Manual"), noVariable("clusterVip"))
-	c.change(annotated(backfill, "true"))
-	c.becomes(reason(controlPlane, "Manual"), variable("clusterVip", ip), written(controlPlane, ""))
-}

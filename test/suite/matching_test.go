@@ -204,29 +204,3 @@ func TestMatchingMendedPool(t *testing.T) {
 	p.change(without(poolPriority))
 	c.becomes(has(controlPlane, p.address(0)))
 }
-
-// A namespaced pool serves the Clusters of its namespace, even where others, or a
-// global one, have its name.
-func TestMatchingPoolsOfOneName(t *testing.T) {
-	w := newWorld(t)
-	elsewhere := w.newNamespace()
-	k := w.class(declares("clusterVip", text))
-	name := named(w.unique("same"))
-	here := w.pool(namespaced(), name, serving(controlPlane, k))
-	there := w.pool(namespaced(), name, inNamespace(elsewhere), serving(controlPlane, k))
-	global := w.pool(name, serving(controlPlane, k))
-	w.cluster(k).becomes(has(controlPlane, here.address(0)))
-	w.cluster(k, inNamespace(elsewhere)).becomes(has(controlPlane, there.address(0)))
-	w.cluster(k, inNamespace(w.newNamespace())).becomes(has(controlPlane, global.address(0)))
-}
-
-// Prefix pools hand out prefixes: they are no pools of VIPs, whatever they carry.
-func TestMatchingPrefixPool(t *testing.T) {
-	w := newWorld(t)
-	k := w.class(declares("clusterVip", text))
-	w.apply(fmt.Sprintf(`{apiVersion: ipam.cluster.x-k8s.io/v1alpha2, kind: InClusterPrefixPool, metadata: {name: prefixes, namespace: %s, labels: {%q: control-plane, %q: %s}}, spec: {prefixes: ["fd12:3456::/48"]}}`,
-		w.namespace, poolRole, poolClass, k.name))
-	c := w.cluster(k)
-	c.becomes(reason(controlPlane, "NoPool"))
-	c.usesNoPool()
-}
