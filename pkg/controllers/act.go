@@ -17,13 +17,21 @@ import (
 // patch that differs is tried at once.
 const retryRefused = 30 * time.Second
 
+// together is how long a VIP that could be published waits for the other VIP of a
+// new Cluster, counted anew while that claim's provider is busy binding others.
+// Both in one patch spare Cluster API passes over a Cluster that it could not build
+// yet; and where the class does not hold infrastructure back for want of an ingress
+// VIP, they keep it from being built without. It is short, because a role must not
+// suffer from the other's pool.
+const together = 2 * time.Second
+
 // act carries out the decision: claims first, since their provider needs the most
 // time; then the Cluster; then claims that the Cluster no longer names. An error
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
-	var errs []error
-	for _, role := range vip.Roles() {
-		errs = append(errs, h.ensureClaim(p, role))
+	errs := h.ensureClaims(p)
+	if h.waitsForOther(p) {
+		return errors.Join(errs...)
 	}
 	errs = append(errs, h.patchCluster(p))
 	if p.decision.Skipped != "" {
@@ -34,6 +42,31 @@ func (h *handler) act(p *pass) error {
 	}
 	errs = append(errs, h.report(p))
 	return errors.Join(errs...)
+}
+
+// waitsForOther tells whether the patch waits for the claim of another role. That
+// claim's own event ends the wait.
+func (h *handler) waitsForOther(p *pass) bool {
+	publishes := false
+	var pending *vip.Outcome
+	for _, outcome := range p.decision.Roles {
+		switch {
+		case outcome.Published:
+			publishes = true
+		case outcome.Reason == vip.ClaimPending:
+			pending = outcome
+		case outcome.Changes:
+			return false
+		}
+	}
+	if !publishes || pending == nil || p.snapshot.Cluster.HasInfrastructure {
+		return false
+	}
+	wait := h.memory.holdsBack(p.key, pending.Pool)
+	if wait > 0 {
+		h.wakeIn(p.cluster.Namespace, p.cluster.Name, wait)
+	}
+	return wait > 0
 }
 
 // patchCluster sends the patch. One that is refused is either a lost race, which

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -12,6 +13,17 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
+
+// ensureClaims makes the claims of all roles side by side.
+func (h *handler) ensureClaims(p *pass) []error {
+	errs := make([]error, len(vip.Roles()))
+	var all sync.WaitGroup
+	for i, role := range vip.Roles() {
+		all.Go(func() { errs[i] = h.ensureClaim(p, role) })
+	}
+	all.Wait()
+	return errs
+}
 
 // ensureClaim makes the role's claim, or brings an existing one up to date.
 func (h *handler) ensureClaim(p *pass, role vip.Role) error {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -23,7 +25,9 @@ type memory struct {
 	made map[string]time.Time
 	// avoided holds the pools that a claim was moved away from, by namespace/name.
 	avoided map[string]map[vip.PoolRef]avoidedPool
-	now     func() time.Time
+	// answered holds when a claim was last bound by the provider of a kind of pools.
+	answered map[poolSlot]time.Time
+	now      func() time.Time
 }
 
 type clusterMemory struct {
@@ -31,6 +35,8 @@ type clusterMemory struct {
 	written   string
 	writtenAt time.Time
 	refusal   refusal
+	// incomplete is since when a VIP could be published and the other could not.
+	incomplete time.Time
 	roles     map[vip.Role]*roleMemory
 }
 
@@ -70,7 +76,7 @@ const avoidFor = 5 * time.Minute
 const unseenFor = 5 * time.Second
 
 func newMemory() *memory {
-	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, made: map[string]time.Time{}, avoided: map[string]map[vip.PoolRef]avoidedPool{}, now: time.Now}
+	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, made: map[string]time.Time{}, avoided: map[string]map[vip.PoolRef]avoidedPool{}, answered: map[poolSlot]time.Time{}, now: time.Now}
 }
 
 func (m *memory) cluster(key string) *clusterMemory {
@@ -101,6 +107,7 @@ func (m *memory) wrote(key, resourceVersion string) {
 	defer m.mu.Unlock()
 	c := m.cluster(key)
 	c.written, c.writtenAt = resourceVersion, m.now()
+	c.incomplete = time.Time{}
 }
 
 // behind tells whether the cache shows the Cluster as it was before our own last
@@ -165,6 +172,36 @@ func (m *memory) avoids(claim string, pool *kube.Pool) bool {
 	defer m.mu.Unlock()
 	a, known := m.avoided[claim][pool.Ref]
 	return known && a.resourceVersion == pool.ResourceVersion && m.now().Sub(a.at) < avoidFor
+}
+
+// answer notes that the provider of the pool bound a claim.
+func (m *memory) answer(pool ipamv1.IPPoolReference) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answered[poolSlot{group: pool.APIGroup, kind: pool.Kind}] = m.now()
+}
+
+// lastAnswer returns when the provider of the pool last bound a claim of anybody.
+func (m *memory) lastAnswer(pool vip.PoolRef) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.answered[poolSlot{group: pool.Group, kind: pool.Kind}]
+}
+
+// holdsBack tells for how much longer the Cluster's patch, which publishes one VIP,
+// waits for the other, whose claim is on that pool.
+func (m *memory) holdsBack(key string, pool vip.PoolRef) time.Duration {
+	answered := m.lastAnswer(pool)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.cluster(key)
+	if c.incomplete.IsZero() {
+		c.incomplete = m.now()
+	}
+	if answered.Before(c.incomplete) {
+		answered = c.incomplete
+	}
+	return min(together-m.now().Sub(answered), settle-m.now().Sub(c.incomplete))
 }
 
 // settled forgets when the claim was made: it is bound, or gone.

@@ -22,6 +22,10 @@ import (
 // later.
 const settle = 15 * time.Second
 
+// patience is how long a claim may wait, unreported, behind others that its
+// provider is answering: providers answer one claim at a time.
+const patience = 2 * time.Minute
+
 // reporter tells people.
 type reporter struct {
 	recorder record.EventRecorder
@@ -81,7 +85,7 @@ func (h *handler) settling(p *pass) {
 		}
 		since := h.memory.outcome(p.key, role, outcome.Reason)
 		if passing(p, outcome) {
-			wait = max(wait, settle-h.memory.now().Sub(since))
+			wait = max(wait, h.remaining(outcome, since))
 		}
 	}
 	if wait <= 0 {
@@ -93,6 +97,18 @@ func (h *handler) settling(p *pass) {
 			keep(p.decision.Conditions, old, role.ConditionType())
 		}
 	}
+}
+
+// remaining is how much longer the state that the role has been in since then may
+// go unreported.
+func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration {
+	now := h.memory.now()
+	wait := settle - now.Sub(since)
+	if outcome.Reason == vip.ClaimPending {
+		behind := min(settle-now.Sub(h.memory.lastAnswer(outcome.Pool)), patience-now.Sub(since))
+		wait = max(wait, behind)
+	}
+	return wait
 }
 
 func passing(p *pass, outcome *vip.Outcome) bool {

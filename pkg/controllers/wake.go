@@ -61,6 +61,9 @@ func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 	if current == nil || !waitsForAddress(current) {
 		w.observer.memory.settled(claimKey(claim))
 		if old != nil && waitsForAddress(old) {
+			if current != nil && current.Status.AddressRef.Name != "" {
+				w.observer.memory.answer(current.Spec.PoolRef)
+			}
 			w.inviteTo(old.Spec.PoolRef, old.Namespace)
 		}
 	}
@@ -181,16 +184,20 @@ func (w *waker) wakeClass(class vip.ClassKey) {
 // onPool wakes the Clusters that wait for a pool like this one: as many as it has
 // room for if nothing but its capacity changed; all of them, the oldest first, if
 // they have something new to hear; and when it changes whom it serves, every
-// Cluster of a class that it names.
+// Cluster of a class that it names. It also wakes those whose claims wait on it,
+// unless it merely gained or lost some of its room.
 func (w *waker) onPool(old, current *kube.Pool) {
 	if old != nil && current != nil && samePool(old, current) {
 		if old.Usable != current.Usable || old.Used != current.Used || old.Known != current.Known {
 			w.invite(current)
-			w.wakePending(current)
+			if current.Known && current.Usable <= 0 {
+				w.wakePending(current)
+			}
 		}
 		return
 	}
 	w.pools.changed(old, current)
+	w.wakePending(either(old, current))
 	for _, waiting := range w.waiters.all(old, current) {
 		w.wake(waiting.namespace, waiting.name)
 	}
@@ -207,12 +214,9 @@ func (w *waker) onPool(old, current *kube.Pool) {
 	}
 }
 
-// wakePending wakes the Clusters whose claims wait on a pool that ran dry: another
-// pool may serve them.
+// wakePending wakes the Clusters whose claims wait on the pool, which can serve
+// them no more: another pool may.
 func (w *waker) wakePending(pool *kube.Pool) {
-	if !pool.Known || pool.Usable > 0 {
-		return
-	}
 	for _, claim := range w.observer.ledger.pending(pool.Ref) {
 		namespace, name, _ := strings.Cut(claim, "/")
 		if cluster, _, ours := vip.ParseClaimName(name); ours {

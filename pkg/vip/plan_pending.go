@@ -2,7 +2,6 @@ package vip
 
 // planPending decides a role whose claim is not bound.
 func (v *roleView) planPending() *Outcome {
-	v.out.Waiting = true
 	if v.claim.Bound || v.claim.Binding {
 		return v.out.set(ClaimPending, "claim %s is being bound", v.claim.Name)
 	}
@@ -16,6 +15,7 @@ func (v *roleView) planPending() *Outcome {
 	if reason == "" {
 		return v.out.set(ClaimPending, "waiting for an address from %s", v.claim.Pool)
 	}
+	v.out.Waiting = true
 	if v.stamp == "" && value == "" && movesOn(reason) && v.elsewhere() {
 		v.out.Release, v.out.Ensure = v.claim, false
 		return v.out.set(ClaimMoved, "%s: %s; the unbound claim %s is replaced by one on another pool", v.claim.Pool, detail, v.claim.Name)
