@@ -22,6 +22,9 @@ import (
 // later.
 const settle = 15 * time.Second
 
+// calm is how long after the last claim of a crowd was bound success is reported.
+const calm = time.Second
+
 // patience is how long a claim may wait, unreported, behind others that its
 // provider is answering: providers answer one claim at a time.
 const patience = 2 * time.Minute
@@ -84,8 +87,11 @@ func (h *handler) settling(p *pass) {
 			h.memory.withoutVIP(p.key, role)
 		}
 		since := h.memory.outcome(p.key, role, outcome.Reason)
-		if passing(p, outcome) {
+		switch _, reported := old[role.ConditionType()]; {
+		case passing(p, outcome):
 			wait = max(wait, h.remaining(outcome, since))
+		case outcome.Reason == vip.Allocated && !reported:
+			wait = max(wait, h.untilCalm(outcome, since))
 		}
 	}
 	if wait <= 0 {
@@ -109,6 +115,17 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 		wait = max(wait, behind)
 	}
 	return wait
+}
+
+// untilCalm is how much longer good news wait while Clusters are being built: a
+// status written then loses Cluster API as many of its own writes.
+func (h *handler) untilCalm(outcome *vip.Outcome, since time.Time) time.Duration {
+	now := h.memory.now()
+	last := h.memory.lastAnswer(outcome.Pool)
+	if last.Before(since) {
+		last = since
+	}
+	return min(calm-now.Sub(last), settle-now.Sub(since))
 }
 
 func passing(p *pass, outcome *vip.Outcome) bool {
