@@ -37,7 +37,7 @@ type clusterMemory struct {
 	refusal   refusal
 	// incomplete is since when a VIP could be published and the other could not.
 	incomplete time.Time
-	roles     map[vip.Role]*roleMemory
+	roles      map[vip.Role]*roleMemory
 }
 
 // refusal is a patch that the API server refused for a reason of its own.

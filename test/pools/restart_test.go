@@ -260,7 +260,7 @@ func TestFrozenClusters(t *testing.T) {
 	w.pool(draft{class: class, addresses: []string{w.ip(0, 10) + "-" + w.ip(0, 20)}})
 	w.happened(refused)
 	thaw()
-	c.becomes(reason(controlPlane, "ClaimUnused", host, w.ip(0, 10)))
+	c.becomes(reason(controlPlane, "ClaimUnused", host))
 	c.is(func(o *unstructured.Unstructured) error {
 		if got := textAt(o, "spec", "controlPlaneEndpoint", "host"); got != host {
 			return fmt.Errorf("the endpoint is %s, want %s", got, host)
