@@ -60,6 +60,10 @@ func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bo
 	// A VIP that is taken back needs no room: it is its own.
 	if pool != nil && !outcome.TakeBack {
 		room = h.observer.room(pool, name)
+		if room > 0 && !h.mayTake(p, pool, room) {
+			h.leaveToOlder(p, outcome)
+			return false, nil
+		}
 	}
 	ready, again := h.memory.reserve(name, outcome.Pool, room)
 	if !ready {
@@ -75,6 +79,25 @@ func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bo
 	}
 	h.log(p.key, outcome).Info("Taking back a VIP whose claim was lost")
 	return true, nil
+}
+
+// mayTake tells whether the Cluster may take room of the pool now. Any event may
+// have brought it here just when an address came free that older ones wait for.
+func (h *handler) mayTake(p *pass, pool *kube.Pool, room int64) bool {
+	if p.invited == pool.Ref {
+		return true
+	}
+	ok, again := h.waiters.turn(p.cluster, pool, room)
+	if !ok && again {
+		h.invite(pool)
+	}
+	return ok
+}
+
+// leaveToOlder makes the Cluster wait, as if it had found no room.
+func (h *handler) leaveToOlder(p *pass, outcome *vip.Outcome) {
+	outcome.Waiting = true
+	keep(p.decision.Conditions, kube.Cluster(p.cluster).Conditions, outcome.Role.ConditionType())
 }
 
 // notMade gives back the place of a claim that could not be made.

@@ -40,6 +40,8 @@ type pass struct {
 	cluster  *clusterv1.Cluster
 	snapshot *vip.Snapshot
 	decision vip.Decision
+	// invited is the pool that the Cluster was invited to; empty if it was not.
+	invited vip.PoolRef
 	// unsure says that an error left open whether the patch was made.
 	unsure bool
 }
@@ -85,11 +87,11 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 		// Whatever comes of this pass, an error or a panic included.
 		defer h.passOn(invited)
 	}
-	return h.reconcile(key, cluster)
+	return h.reconcile(&pass{key: key, cluster: cluster, invited: invited.invited})
 }
 
-func (h *handler) reconcile(key string, cluster *clusterv1.Cluster) (metrics.Result, error) {
-	p := &pass{key: key, cluster: cluster}
+func (h *handler) reconcile(p *pass) (metrics.Result, error) {
+	key, cluster := p.key, p.cluster
 	began := h.waiters.now()
 	var err error
 	if p.snapshot, err = h.observer.observe(cluster); err != nil {
@@ -98,7 +100,7 @@ func (h *handler) reconcile(key string, cluster *clusterv1.Cluster) (metrics.Res
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
 		h.waiters.remove(key)
-		return metrics.Skipped, nil
+		return metrics.Skipped, h.patchCluster(p)
 	}
 	err = h.act(p)
 	if h.waiters.set(key, cluster, p.snapshot, &p.decision, began) {

@@ -23,8 +23,8 @@ import (
 type waiters struct {
 	mu       sync.Mutex
 	clusters map[string]*waiter
-	// events counts the pool events that were passed on. A pass that began before
-	// one of them and waits for a pool may have missed it.
+	// events counts the pool events and invitations that were passed on. A pass that
+	// began before one of them and waits for a pool may have missed it.
 	events uint64
 }
 
@@ -118,10 +118,28 @@ func (w *waiters) invite(pool *kube.Pool, room int64) []*waiter {
 	return invited
 }
 
+// turn tells whether the Cluster may take room that it was not invited to: there is
+// enough for all older ones that wait for it too. If it may not, one of them is
+// either about to answer an invitation, or to be invited, as again says.
+func (w *waiters) turn(cluster *clusterv1.Cluster, pool *kube.Pool, room int64) (ok, again bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	me := &waiter{namespace: cluster.Namespace, name: cluster.Name, created: cluster.CreationTimestamp.Time}
+	ahead, invited := int64(0), false
+	for _, waiting := range w.clusters {
+		if waiting.fits(pool) && older(waiting, me) < 0 {
+			ahead++
+			invited = invited || waiting.invited == pool.Ref
+		}
+	}
+	return ahead < room, !invited
+}
+
 // inviteAfter returns the next Cluster after the one that left its invitation unused.
 func (w *waiters) inviteAfter(last waiter, pool *kube.Pool) *waiter {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.events++
 	for _, waiting := range w.fitting(pool) {
 		if older(&last, waiting) < 0 {
 			waiting.invited = pool.Ref

@@ -157,3 +157,35 @@ func TestWhoWaitsNoLongerIsNotWoken(t *testing.T) {
 		t.Errorf("woken: %v", got)
 	}
 }
+
+func TestOlderClustersGoFirst(t *testing.T) {
+	w := newWaiters()
+	wait(w, "old", 9, "", vip.Ingress)
+	wait(w, "elsewhere", 8, "other", vip.Ingress)
+	wait(w, "young", 1, "", vip.Ingress)
+	pool := poolOf("p", "rke2", vip.Ingress)
+	at := func(name string, age int) *clusterv1.Cluster {
+		return &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: name, CreationTimestamp: metav1.NewTime(time.Unix(int64(1000-age), 0))}}
+	}
+	for _, test := range []struct {
+		who   string
+		age   int
+		room  int64
+		ok    bool
+		again bool
+	}{
+		{"old", 9, 1, true, true},
+		{"young", 1, 1, false, true},
+		{"young", 1, 2, true, true},
+		{"new", 0, 2, false, true},
+		{"new", 0, 3, true, true},
+	} {
+		if ok, again := w.turn(at(test.who, test.age), pool, test.room); ok != test.ok || again != test.again {
+			t.Errorf("%s, room for %d: %v, %v", test.who, test.room, ok, again)
+		}
+	}
+	w.invite(pool, 1)
+	if ok, again := w.turn(at("young", 1), pool, 1); ok || again {
+		t.Errorf("while the older one is about to answer: %v, %v", ok, again)
+	}
+}
