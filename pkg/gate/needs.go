@@ -28,7 +28,7 @@ func needs(patch *clusterv1.ClusterClassPatch, path string, with, without inputs
 		if breaks(patch.EnabledIf, path, with, without) {
 			return true
 		}
-		if enabled, err := without.render(patch.EnabledIf); err != nil || strings.TrimSpace(enabled) != "true" {
+		if enabled, err := without.enables(patch.EnabledIf); err != nil || !enabled {
 			return false
 		}
 	}
@@ -46,11 +46,6 @@ func needs(patch *clusterv1.ClusterClassPatch, path string, with, without inputs
 	return false
 }
 
-// reads tells whether a valueFrom.variable needs the value at the path.
-func reads(variable, path string) bool {
-	return variable == path || strings.HasPrefix(path, variable+".") && variable != ""
-}
-
 // breaks tells whether the template works with the value and not without it.
 func breaks(template, path string, with, without inputs) bool {
 	before, errBefore := with.render(template)
@@ -58,8 +53,7 @@ func breaks(template, path string, with, without inputs) bool {
 	if errBefore != nil {
 		// It reads something that is only known while infrastructure is generated.
 		// Then the mere mention of the variable counts.
-		name, _, _ := strings.Cut(path, ".")
-		return strings.Contains(template, "."+name)
+		return mentions(template, path)
 	}
 	return errAfter != nil || strings.Count(after, noValue) > strings.Count(before, noValue)
 }

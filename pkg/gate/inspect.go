@@ -1,0 +1,162 @@
+package gate
+
+import (
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// State says whether a class keeps Cluster API from building infrastructure
+// before the VIP of a role is known. The values are public.
+type State string
+
+const (
+	// Unconcerned: the class neither declares nor takes a variable for the role.
+	Unconcerned State = ""
+	// Gated: the topology controller fails as long as there is no value.
+	Gated State = "gated"
+	// GatedUnlessEmpty: it does, but not for a Cluster that states an empty string.
+	GatedUnlessEmpty State = "gatedUnlessEmpty"
+	// Ungated: it builds infrastructure without the VIP.
+	Ungated State = "ungated"
+)
+
+// Finding is the result of an inspection.
+type Finding struct {
+	State State
+	// Why says in one sentence what is wrong and what to change; empty if nothing
+	// is. A gate that is closed may have a fault too: one that never opens, say.
+	Why string
+	// Patch names the patch that decided; empty if none did.
+	Patch string
+}
+
+// Inspect finds out what the topology controller does for a new Cluster of the
+// class whose VIP is not known yet, by running the patches with sample values.
+// The view is that of the same class; it must be ready, since Cluster API
+// validates and defaults by status.variables. Rules in CEL are not evaluated.
+func Inspect(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) Finding {
+	s := newSubject(class, view, role)
+	var found judgement
+	for _, without := range s.withoutVIP() {
+		if found = s.judge(without); found.open != nil {
+			return Finding{State: Ungated, Why: join(s.whyOpen(found.open, without), s.fault()), Patch: found.open.patch.Name}
+		}
+	}
+	if !found.consumed() {
+		return s.unconsumed()
+	}
+	finding := Finding{State: Gated, Why: s.fault(), Patch: found.patch().Name}
+	if found.unclear != nil {
+		finding.Why = join(finding.Why, whyUnclear(found.unclear))
+	}
+	if s.admitsEmpty() {
+		if empty := s.judge(s.blank); empty.open != nil {
+			finding.State, finding.Patch = GatedUnlessEmpty, empty.open.patch.Name
+			finding.Why = join(s.whyEmpty(empty.open), finding.Why)
+		}
+	}
+	return finding
+}
+
+// unconsumed is the finding for a variable that no patch in the class takes.
+func (s *subject) unconsumed() Finding {
+	if patch := s.external(); patch != "" {
+		// It cannot be shown that infrastructure is built without the VIP.
+		return Finding{State: Gated, Why: s.whyExternal(patch), Patch: patch}
+	}
+	if s.definition == nil {
+		return Finding{State: Unconcerned, Why: s.whyUndeclared()}
+	}
+	return Finding{State: Ungated, Why: join(s.whyUnconsumed(), s.fault())}
+}
+
+// external names an external patch that sees the variable; empty if none does.
+func (s *subject) external() string {
+	for i := range s.class.Spec.Patches {
+		patch := &s.class.Spec.Patches[i]
+		if patch.External == nil {
+			continue
+		}
+		for j := range s.class.Status.Variables {
+			if variable := &s.class.Status.Variables[j]; variable.Name == s.name && definedBy(variable, patch.Name) {
+				return patch.Name
+			}
+		}
+	}
+	return ""
+}
+
+func (s *subject) admitsEmpty() bool {
+	variable := s.view.Roles[s.role]
+	return s.definition != nil && !s.conflict && variable.Problem == "" && (variable.Admits == nil || variable.Admits("") == nil)
+}
+
+// judgement sums up the effects of a class's patches.
+type judgement struct {
+	// open is a patch that takes no VIP, and nothing holds the Cluster back.
+	open *effect
+	// gate is a patch that waits.
+	gate *effect
+	// unclear is a patch that could not be evaluated, where the answer depends on it.
+	unclear *effect
+}
+
+func (j *judgement) consumed() bool { return j.gate != nil || j.unclear != nil }
+
+func (j *judgement) patch() *clusterv1.ClusterClassPatch {
+	if j.gate != nil {
+		return j.gate.patch
+	}
+	return j.unclear.patch
+}
+
+func (s *subject) judge(without situation) judgement {
+	var gates, unclears, opens []*effect
+	effects := (&simulation{subject: s, worlds: s.worlds(without)}).effects()
+	for i := range effects {
+		switch e := &effects[i]; e.kind {
+		case waits:
+			gates = append(gates, e)
+		case unclear:
+			unclears = append(unclears, e)
+		default:
+			opens = append(opens, e)
+		}
+	}
+	var result judgement
+	for _, gate := range gates {
+		if result.gate == nil || (gate.always() && !result.gate.always()) {
+			result.gate = gate
+		}
+	}
+	if result.gate == nil && len(unclears) > 0 {
+		result.unclear = unclears[0]
+	}
+	for _, e := range opens {
+		if holder(e, gates) != nil {
+			continue
+		}
+		// A patch that cannot be evaluated has the benefit of the doubt.
+		if result.unclear = holder(e, unclears); result.unclear == nil {
+			result.open = e
+			break
+		}
+	}
+	return result
+}
+
+// always tells whether the patch takes part for every Cluster.
+func (e *effect) always() bool { return e.worker == "" && !e.conditional }
+
+// holder finds an effect that stops every pass in which e takes part.
+func holder(e *effect, gates []*effect) *effect {
+	for _, gate := range gates {
+		there := gate.worker == "" || gate.worker == e.worker
+		on := !gate.conditional || gate.patch.EnabledIf == e.patch.EnabledIf || gate.kind == unclear
+		if there && on {
+			return gate
+		}
+	}
+	return nil
+}
