@@ -166,7 +166,7 @@ func (h *handler) patchAgain(p *pass, cause error) error {
 	p.cluster, p.snapshot, p.decision = live, snapshot, vip.Plan(snapshot)
 	h.memory.wrote(p.key, live.ResourceVersion)
 	switch {
-	case p.decision.Skipped != "" || len(p.decision.Patch) == 0:
+	case len(p.decision.Patch) == 0:
 		return nil
 	case text(p.decision.Patch) == sent:
 		return h.patchEachRole(p, cause)
@@ -198,6 +198,9 @@ func (h *handler) patchEachRole(p *pass, cause error) error {
 		}
 	}
 	h.memory.refuses(p.key, h.attempt(p), refusal)
+	if len(changed) == 0 {
+		logrus.WithField("cluster", p.key).Warn("The pause of this held Cluster cannot be lifted: " + refusal)
+	}
 	h.setRefused(p, refusal)
 	return nil
 }

@@ -25,6 +25,7 @@ type observer struct {
 	addresses ipamcontrollers.IPAddressCache
 	pools     *kube.Pools
 	leases    *kube.Leases
+	hold      *kube.HoldGate
 	ledger    *ledger
 	memory    *memory
 	settings  vip.Settings
@@ -35,6 +36,7 @@ type observer struct {
 type classView struct {
 	resourceVersion string
 	class           vip.Class
+	gates           map[vip.Role]gate.Finding
 }
 
 // observe reads everything that concerns the Cluster.
@@ -54,6 +56,7 @@ func (o *observer) observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 			return nil, err
 		}
 	}
+	s.Settings.HoldGate = o.hold.On()
 	o.observeNeeds(s, class)
 	s.Pools = o.poolsFor(s)
 	s.Recoveries = o.recoveries(s)
@@ -76,14 +79,29 @@ func (o *observer) class(key vip.ClassKey) (*clusterv1.ClusterClass, error) {
 }
 
 func (o *observer) view(key vip.ClassKey, class *clusterv1.ClusterClass) vip.Class {
+	return o.inspect(key, class).class
+}
+
+// inspect reads the class, once for each of its versions.
+func (o *observer) inspect(key vip.ClassKey, class *clusterv1.ClusterClass) classView {
 	if class == nil {
-		return kube.Class(nil)
+		return classView{class: kube.Class(nil)}
 	}
 	if known, ok := o.views.Load(key); ok && known.(classView).resourceVersion == class.ResourceVersion {
-		return known.(classView).class
+		return known.(classView)
 	}
-	view := kube.Class(class)
-	o.views.Store(key, classView{resourceVersion: class.ResourceVersion, class: view})
+	view := classView{resourceVersion: class.ResourceVersion, class: kube.Class(class), gates: map[vip.Role]gate.Finding{}}
+	if view.class.Ready {
+		for role, variable := range view.class.Roles {
+			finding := gate.Inspect(class, &view.class, role)
+			view.gates[role] = finding
+			if finding.State == gate.Ungated {
+				variable.Ungated = finding.Why
+				view.class.Roles[role] = variable
+			}
+		}
+	}
+	o.views.Store(key, view)
 	return view
 }
 
@@ -109,19 +127,24 @@ func (o *observer) claim(cluster *vip.Cluster, role vip.Role, scope kube.PoolSco
 }
 
 // observeNeeds asks the class's patches, which costs some rendering, only where
-// the answer matters: when a variable is about to be withdrawn.
+// the answer matters: when a variable is about to be withdrawn, and while a Cluster
+// is held back.
 func (o *observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) {
-	role := vip.Ingress
-	if class == nil || s.Cluster.Annotations[role.EnabledAnnotation()] != "false" {
-		return
-	}
-	variable := s.Class.Roles[role]
-	if variable.NeededBy = gate.NeededBy(class.Spec.Patches, &s.Cluster, variable.Path); variable.NeededBy == "" {
+	disabled := s.Cluster.Annotations[vip.Ingress.EnabledAnnotation()] == "false"
+	if class == nil || (!disabled && !s.Cluster.Held()) {
 		return
 	}
 	// The view of the class is shared by all its Clusters.
 	s.Class.Roles = maps.Clone(s.Class.Roles)
-	s.Class.Roles[role] = variable
+	for role, variable := range s.Class.Roles {
+		if s.Cluster.Held() {
+			variable.Consumed = variable.Declared && gate.Consumes(class.Spec.Patches, &s.Cluster, variable.Path)
+		}
+		if disabled && role == vip.Ingress {
+			variable.NeededBy = gate.NeededBy(class.Spec.Patches, &s.Cluster, variable.Path)
+		}
+		s.Class.Roles[role] = variable
+	}
 }
 
 // holders finds who else uses an address that the Cluster claims or carries.

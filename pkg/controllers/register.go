@@ -22,6 +22,7 @@ type Options struct {
 	Factory  controller.SharedControllerFactory
 	Pools    *kube.Pools
 	Leases   *kube.Leases
+	HoldGate *kube.HoldGate
 	Settings vip.Settings
 	Recorder record.EventRecorder
 	Metrics  *metrics.Metrics
@@ -54,7 +55,7 @@ func Register(ctx, writes context.Context, o Options) error {
 	memory := newMemory()
 	observer := &observer{
 		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
-		pools: o.Pools, leases: o.Leases, ledger: newLedger(), memory: memory, settings: o.Settings,
+		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, ledger: newLedger(), memory: memory, settings: o.Settings,
 	}
 	observer.addIndexers()
 	h := &handler{
@@ -63,13 +64,17 @@ func Register(ctx, writes context.Context, o Options) error {
 	}
 	keeper := newLeaseKeeper(observer)
 	w := &waker{
-		observer: observer, waiters: h.waiters, invite: h.invite, pools: newPoolReporter(o.Recorder, o.Pools), leases: keeper,
+		observer: observer, waiters: h.waiters, invite: h.invite, pools: newPoolReporter(o.Recorder, o.Pools), classes: &classReporter{recorder: o.Recorder, observer: observer}, leases: keeper,
 		wake: func(namespace, name string) { h.wakeIn(namespace, name, 0) },
 	}
 	if err := w.watch(ctx, claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
+	if err := o.HoldGate.OnChange(w.wakeHeld); err != nil {
+		return fmt.Errorf("register controllers: %w", err)
+	}
 	go keeper.run(ctx)
+	o.Metrics.Collect(&classGates{observer: observer})
 	clusters.OnChange(ctx, clusterHandler, h.onChange)
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -25,6 +27,7 @@ type waker struct {
 	waiters  *waiters
 	invite   func(pool *kube.Pool)
 	pools    *poolReporter
+	classes  *classReporter
 	leases   *leaseKeeper
 	wake     func(namespace, name string)
 }
@@ -162,6 +165,7 @@ func (w *waker) onClass(old, current *clusterv1.ClusterClass) {
 		return
 	}
 	class := either(old, current)
+	w.classes.changed(current)
 	if current == nil {
 		w.observer.views.Delete(vip.ClassKey{Namespace: class.Namespace, Name: class.Name})
 	}
@@ -210,6 +214,19 @@ func (w *waker) onPool(old, current *kube.Pool) {
 		}
 		for _, entry := range pool.Serves.Classes {
 			w.wakeEntry(entry)
+		}
+	}
+}
+
+// wakeHeld wakes every Cluster that is held back: the gate was switched on or off.
+func (w *waker) wakeHeld() {
+	clusters, err := w.observer.clusters.List(metav1.NamespaceAll, labels.Everything())
+	if err != nil {
+		return
+	}
+	for _, cluster := range clusters {
+		if _, held := cluster.Annotations[vip.HeldAnnotation]; held {
+			w.wake(cluster.Namespace, cluster.Name)
 		}
 	}
 }

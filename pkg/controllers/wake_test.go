@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
@@ -96,10 +97,11 @@ func listening() (w *waker, woken func() []string) {
 		byClassName + " rke2":   {clusterNamed("named")},
 		byClass + " team-a/k3s": {clusterNamed("namespaced")},
 	}}
+	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), ledger: newLedger(), memory: newMemory()}
 	w = &waker{
-		observer: &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), ledger: newLedger(), memory: newMemory()},
-		waiters:  newWaiters(),
-		wake:     func(_, name string) { heard[name] = true },
+		observer: o, classes: &classReporter{recorder: &record.FakeRecorder{}, observer: o},
+		waiters: newWaiters(),
+		wake:    func(_, name string) { heard[name] = true },
 	}
 	return w, func() []string {
 		names := slices.Sorted(maps.Keys(heard))

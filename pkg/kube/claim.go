@@ -76,8 +76,13 @@ func DesiredClaim(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vi
 func desiredMeta(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vip.Role) metav1.ObjectMeta {
 	desired := metav1.ObjectMeta{
 		Namespace: cluster.Namespace, Name: role.ClaimName(cluster.Name),
-		// The cluster-name label is what keeps the address through `clusterctl move`.
-		Labels: map[string]string{vip.ClusterNameLabel: cluster.Name, vip.PoolRoleKey: string(role)},
+		Labels: map[string]string{vip.PoolRoleKey: string(role)},
+	}
+	bound := existing != nil && existing.Status.AddressRef.Name != ""
+	if bound || !cluster.Held() {
+		// It keeps the address through `clusterctl move`. Providers bind no claim with
+		// the name of a paused Cluster, so a held one's gets it when it is bound.
+		desired.Labels[vip.ClusterNameLabel] = cluster.Name
 	}
 	if filter := cluster.Labels[vip.WatchFilterLabel]; filter != "" {
 		desired.Labels[vip.WatchFilterLabel] = filter

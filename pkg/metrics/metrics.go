@@ -41,6 +41,7 @@ type Metrics struct {
 	reconciles        *prometheus.CounterVec
 	reconcileDuration *prometheus.HistogramVec
 	panics            prometheus.Counter
+	registry          prometheus.Registerer
 }
 
 // New registers the series with the registry.
@@ -62,6 +63,7 @@ func New(registry prometheus.Registerer) *Metrics {
 			Namespace: namespace, Name: "panics_total", Help: "Panics that were recovered while handling a Cluster.",
 		}),
 	}
+	m.registry = registry
 	registry.MustRegister(m.allocations, m.errors, m.duration, m.reconciles, m.reconcileDuration, m.panics)
 	return m
 }
@@ -85,6 +87,16 @@ func (m *Metrics) Failed(role vip.Role, class string, reason Failure) {
 func (m *Metrics) Reconciled(class string, result Result, took time.Duration) {
 	m.reconciles.WithLabelValues(class, string(result)).Inc()
 	m.reconcileDuration.WithLabelValues(class).Observe(took.Seconds())
+}
+
+// Collect adds series that are read from the caches at each scrape.
+func (m *Metrics) Collect(c prometheus.Collector) { m.registry.MustRegister(c) }
+
+// ClassGate describes the gauge of how classes hold infrastructure back.
+func ClassGate() *prometheus.Desc {
+	return prometheus.NewDesc(namespace+"_class_gate",
+		"ClusterClasses by how they hold infrastructure back for want of a VIP: gated, gatedUnlessEmpty or ungated.",
+		[]string{"cluster_class", "role", "state"}, nil)
 }
 
 // Panicked counts a recovered panic.

@@ -20,6 +20,7 @@ type caseFile struct {
 		Port        int32  `json:"port"`
 		Namespace   string `json:"namespace"`
 		WatchFilter string `json:"watchFilter"`
+		HoldGate    bool   `json:"holdGate"`
 	} `json:"settings"`
 	Cluster caseCluster             `json:"cluster"`
 	Class   *caseClass              `json:"class"`
@@ -55,6 +56,8 @@ type caseVariable struct {
 	Problem  string `json:"problem"`
 	Admits   string `json:"admits"` // regular expression
 	NeededBy string `json:"neededBy"`
+	Consumed bool   `json:"consumed"`
+	Ungated  string `json:"ungated"`
 }
 
 type casePool struct {

@@ -18,7 +18,7 @@ func (f *caseFile) snapshot(t testing.TB) *vip.Snapshot {
 	s := &vip.Snapshot{
 		Cluster: f.Cluster.view(), Class: f.Class.view(), Claims: map[vip.Role]*vip.Claim{},
 		Holders:  map[netip.Addr][]vip.Holder{},
-		Settings: vip.Settings{DefaultPort: 6443, Namespace: f.Settings.Namespace, WatchFilter: f.Settings.WatchFilter},
+		Settings: vip.Settings{DefaultPort: 6443, Namespace: f.Settings.Namespace, WatchFilter: f.Settings.WatchFilter, HoldGate: f.Settings.HoldGate},
 	}
 	if f.Settings.Port != 0 {
 		s.Settings.DefaultPort = f.Settings.Port
@@ -115,7 +115,7 @@ func (c *caseClass) view() vip.Class {
 		}
 		variable, declared := c.Variables[path]
 		described := vip.ClassVariable{
-			Path: path, Declared: declared, Problem: variable.Problem, Default: variable.Default, NeededBy: variable.NeededBy,
+			Path: path, Declared: declared, Problem: variable.Problem, Default: variable.Default, NeededBy: variable.NeededBy, Consumed: variable.Consumed, Ungated: variable.Ungated,
 		}
 		if variable.Admits != "" {
 			described.Admits = func(address string) error {

@@ -180,6 +180,10 @@ func (d clusterDoc) valid() error {
 func (d clusterDoc) foreign(s *vip.Snapshot) clusterDoc {
 	rest := d.copy()
 	delete(rest.object("spec"), "controlPlaneEndpoint")
+	if s.Cluster.Held() {
+		delete(rest.object("spec"), "paused")
+		delete(rest.object("metadata", "annotations"), vip.HeldAnnotation)
+	}
 	for _, role := range vip.Roles() {
 		for _, kind := range []string{"labels", "annotations"} {
 			values := rest.object("metadata", kind)

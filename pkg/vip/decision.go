@@ -2,7 +2,8 @@ package vip
 
 // Decision is what is to be done for a Cluster, and why.
 type Decision struct {
-	// Skipped says why the Cluster is none of our business; nothing else is set then.
+	// Skipped says why the Cluster is none of our business. Then nothing else is set
+	// but a Patch, if the Cluster was held back for us.
 	Skipped Skip
 	// Roles holds the outcome of each role that applies or was disabled.
 	Roles map[Role]*Outcome

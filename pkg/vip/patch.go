@@ -20,6 +20,8 @@ type patch struct {
 	// reads are the paths of the variables that the decision was read from.
 	reads   []string
 	noInfra bool
+	// lifts ends the pause of a held Cluster.
+	lifts bool
 }
 
 func newPatch(cluster *Cluster) *patch {
@@ -37,6 +39,9 @@ func (p *patch) empty() bool { return p.size() == 0 }
 func (p *patch) size() int {
 	size := len(p.annotations) + len(p.labels) + len(p.variables)
 	if p.writesEndpoint {
+		size++
+	}
+	if p.lifts {
 		size++
 	}
 	return size
@@ -57,6 +62,13 @@ func change(changes map[string]*string, current map[string]string, key string, v
 		return
 	}
 	changes[key] = value
+}
+
+// liftHold ends the pause of a held Cluster, which then is like any other.
+func (p *patch) liftHold() {
+	p.lifts = true
+	p.removeAnnotation(HeldAnnotation)
+	p.dependsOnNoInfrastructure(true)
 }
 
 // dependsOnNoInfrastructure makes the patch fail once there is infrastructure.
@@ -84,6 +96,9 @@ func (p *patch) ops() []PatchOp {
 	p.metadataOps(w)
 	p.endpointOps(w)
 	p.variableOps(w)
+	if p.lifts {
+		w.remove("/spec/paused")
+	}
 	return append(w.tests, w.changes...)
 }
 
@@ -104,6 +119,9 @@ func (w *opWriter) remove(path string) {
 // metadataOps also tests the annotations that the decision was read from.
 func (p *patch) metadataOps(w *opWriter) {
 	read := []string{PausedAnnotation, BackfillAnnotation}
+	if p.cluster.Held() {
+		read = append(read, HeldAnnotation)
+	}
 	for _, role := range Roles() {
 		read = append(read, role.EnabledAnnotation(), role.WrittenAnnotation(), role.Stamp())
 	}

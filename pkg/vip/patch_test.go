@@ -114,7 +114,8 @@ func TestPatchThatLostARaceDoesNoLastingHarm(t *testing.T) {
 		"variables taken away":      func(d clusterDoc) { delete(d.object("spec", "topology"), "variables") },
 		"stranger's label set":      func(d clusterDoc) { d.object("metadata")["labels"] = map[string]any{"example.com/x": "y"} },
 		"stranger's annotation set": annotate("example.com/x", "y"),
-		"rebased to another class":  func(d clusterDoc) { d.object("spec", "topology", "classRef")["name"] = "other" },
+		"rebased to another class":  rebase,
+		"no longer held":            letGo,
 		"back-fill taken back":      func(d clusterDoc) { delete(d.object("metadata", "annotations"), vip.BackfillAnnotation) },
 	}
 	eachPatch(t, func(t *testing.T, s *vip.Snapshot, d *vip.Decision) {
@@ -282,5 +283,18 @@ func flatten(into map[string]string, path string, value any) {
 	default:
 		text, _ := json.Marshal(v)
 		into[path] = string(text)
+	}
+}
+
+func rebase(d clusterDoc) {
+	if class := d.object("spec", "topology", "classRef"); class != nil {
+		class["name"] = "other"
+	}
+}
+
+func letGo(d clusterDoc) {
+	annotations := d.object("metadata", "annotations")
+	if delete(annotations, vip.HeldAnnotation); len(annotations) == 0 {
+		delete(d.object("metadata"), "annotations")
 	}
 }

@@ -13,7 +13,7 @@ func Plan(s *Snapshot) Decision {
 // change the API server refuses, so that the other is not kept waiting.
 func PlanRoles(s *Snapshot, roles ...Role) Decision {
 	if skip := skip(s); skip != "" {
-		return Decision{Skipped: skip}
+		return Decision{Skipped: skip, Patch: releaseStranger(s, skip)}
 	}
 	patch := newPatch(&s.Cluster)
 	decision := Decision{Roles: map[Role]*Outcome{}, Conditions: map[string]Condition{}}
@@ -29,9 +29,15 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		if text := s.Cluster.Annotations[role.EnabledAnnotation()]; text != "" && text != "true" && text != "false" {
 			outcome.note(InvalidAnnotation, "annotation %s: %.80q is neither \"true\" nor \"false\" and changes nothing", role.EnabledAnnotation(), text)
 		}
+		if why := s.Class.Roles[role].Ungated; why != "" && outcome.Reason != Disabled && !s.Settings.HoldGate && !s.Settings.HookGate {
+			outcome.note(ClassUngated, "infrastructure may be built without this VIP: %s", why)
+		}
 		decision.Roles[role] = outcome
 	}
 	holdBack(s, &decision, patch)
+	if s.Cluster.Held() && len(roles) == len(Roles()) {
+		hold(s, &decision, patch)
+	}
 	decision.Patch = patch.ops()
 	for role, outcome := range decision.Roles {
 		decision.Conditions[role.ConditionType()] = outcome.condition()
@@ -46,14 +52,23 @@ func skip(s *Snapshot) Skip {
 		return SkipNoTopology
 	case c.Deleting:
 		return SkipDeleting
-	case c.paused():
+	case c.paused() && !c.Held():
 		return SkipPaused
-	case s.Settings.Namespace != "" && c.Namespace != s.Settings.Namespace:
-		return SkipNamespace
-	case s.Settings.WatchFilter != "" && c.Labels[WatchFilterLabel] != s.Settings.WatchFilter:
-		return SkipWatchFilter
+	case outOfReach(s) != "":
+		return outOfReach(s)
 	case c.OwnedByRancher:
 		return SkipRancher
+	}
+	return ""
+}
+
+// outOfReach tells whether the Cluster is for another allocator.
+func outOfReach(s *Snapshot) Skip {
+	switch {
+	case s.Settings.Namespace != "" && s.Cluster.Namespace != s.Settings.Namespace:
+		return SkipNamespace
+	case s.Settings.WatchFilter != "" && s.Cluster.Labels[WatchFilterLabel] != s.Settings.WatchFilter:
+		return SkipWatchFilter
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package vip_test
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,14 +41,31 @@ func TestPlanOfRandomSnapshotsKeepsTheInvariants(t *testing.T) {
 func checkDecision(t testing.TB, s *vip.Snapshot, d *vip.Decision) {
 	t.Helper()
 	_, paused := s.Cluster.Annotations[vip.PausedAnnotation]
-	if paused = paused || (s.Cluster.Paused != nil && *s.Cluster.Paused); (paused || s.Cluster.Deleting) && d.Skipped == "" {
-		t.Error("a paused or dying Cluster is handled")
+	byUser := paused || (s.Cluster.Paused != nil && *s.Cluster.Paused && !s.Cluster.Held())
+	if (byUser || s.Cluster.Deleting) && d.Skipped == "" {
+		t.Error("a Cluster that a user paused, or a dying one, is handled")
+	}
+	lifts := slices.ContainsFunc(d.Patch, func(op vip.PatchOp) bool { return op.Op != "test" && op.Path == "/spec/paused" })
+	if lifts && (byUser || !s.Cluster.Held()) {
+		t.Error("the pause of a user is lifted")
 	}
 	if d.Skipped != "" {
-		if len(d.Roles)+len(d.Patch)+len(d.Conditions) > 0 {
+		if len(d.Roles)+len(d.Conditions) > 0 || (len(d.Patch) > 0 && !lifts) {
 			t.Errorf("skipped, and yet there is something to do: %+v", d)
 		}
 		return
+	}
+	if s.Cluster.Held() && !lifts && (!s.Settings.HoldGate || d.Ready()) && s.Class.Exists && s.Class.Ready {
+		t.Error("nothing is missing, and the Cluster is kept")
+	}
+	if lifts && s.Settings.HoldGate {
+		for role, outcome := range d.Roles {
+			next := after(t, s, d).Cluster
+			named := next.Annotations[role.Stamp()] != "" || (role == vip.ControlPlane && next.Endpoint.Host != "")
+			if !outcome.Reason.Ready() && s.WaitsFor(role) && !named {
+				t.Errorf("the Cluster is let go without the VIP of role %s", role)
+			}
+		}
 	}
 	if len(d.Conditions) != len(d.Roles) {
 		t.Errorf("%d conditions for %d roles", len(d.Conditions), len(d.Roles))
@@ -62,7 +80,7 @@ func checkDecision(t testing.TB, s *vip.Snapshot, d *vip.Decision) {
 			t.Errorf("role %s: a condition with a message of %d bytes: %.200q", role, len(condition.Message), condition.Message)
 		}
 	}
-	if len(d.Patch) > 0 && (!s.Class.Exists || !s.Class.Ready) {
+	if len(d.Patch) > 0 && s.Settings.HoldGate && (!s.Class.Exists || !s.Class.Ready) {
 		t.Errorf("a patch although the class cannot vouch for it")
 	}
 	checkPatch(t, s, d)
@@ -140,7 +158,7 @@ func checkPatch(t testing.TB, s *vip.Snapshot, d *vip.Decision) {
 		t.Errorf("the endpoint was %v and is %v", old, current)
 	}
 	again := vip.Plan(next)
-	if len(again.Patch) > 0 && retired(next) {
+	if len(again.Patch) > 0 && (retired(s) || retired(next)) {
 		// Whether a value of a variable that the class no longer declares is ours may
 		// only be told once the stamp is there.
 		next = after(t, next, &again)

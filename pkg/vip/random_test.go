@@ -69,7 +69,7 @@ var variablePaths = []string{"clusterVip", "ingressVip", "vips", "vips.cp", "vip
 func (r *dice) snapshot() *vip.Snapshot {
 	s := &vip.Snapshot{
 		Cluster: r.cluster(), Class: r.class(), Claims: map[vip.Role]*vip.Claim{},
-		Holders: map[netip.Addr][]vip.Holder{}, Settings: vip.Settings{DefaultPort: 6443},
+		Holders: map[netip.Addr][]vip.Holder{}, Settings: vip.Settings{DefaultPort: 6443, HoldGate: !r.one(3)},
 	}
 	for range r.next(4) {
 		s.Pools = append(s.Pools, r.pool(len(s.Pools)))
@@ -148,6 +148,10 @@ func (r *dice) cluster() vip.Cluster {
 	}
 	if r.one(6) {
 		c.Annotations[vip.BackfillAnnotation] = pick(r, "true", "false")
+	}
+	if r.one(8) {
+		c.Annotations[vip.HeldAnnotation] = "true"
+		c.Paused = new(!r.one(8))
 	}
 	if r.one(20) {
 		c.Annotations[vip.PausedAnnotation] = ""
@@ -228,6 +232,9 @@ func (r *dice) class() vip.Class {
 				variable.Problem = "its type is integer, not string"
 			case 3:
 				variable.NeededBy = "patch"
+			}
+			if r.one(2) {
+				variable.Consumed = true
 			}
 			c.Variables[paths[i]] = variable
 		}

@@ -72,6 +72,13 @@ const PoolsOverlap Reason = "PoolsOverlap"
 // ValuesDiffer is a note: the Cluster names another address in one of its places.
 const ValuesDiffer Reason = "ValuesDiffer"
 
+// ClassUngated is a note, and is reported on classes: infrastructure may be built
+// before the VIP is known.
+const ClassUngated Reason = "ClassUngated"
+
+// ClusterHeld is a note: the Cluster is kept paused because of the outcome.
+const ClusterHeld Reason = "ClusterHeld"
+
 // InvalidAnnotation is a note beside a role's outcome, never an outcome: an
 // annotation of the Cluster has a value that means nothing.
 const InvalidAnnotation Reason = "InvalidAnnotation"

@@ -31,6 +31,10 @@ type Settings struct {
 	Namespace string
 	// WatchFilter limits them by the watch-filter label; empty means all.
 	WatchFilter string
+	// HoldGate says that the admission policy that holds new Clusters back is on.
+	HoldGate bool
+	// HookGate says that Cluster API asks us before it builds a new Cluster.
+	HookGate bool
 }
 
 // Cluster is what the planner knows of a Cluster, free of API versions.
@@ -104,6 +108,12 @@ type ClassVariable struct {
 	// NeededBy names a patch of the class that would fail without the value
 	// although the role is disabled; empty if there is none.
 	NeededBy string
+	// Ungated says why Cluster API may build infrastructure before the role has its
+	// VIP; empty if the class prevents it.
+	Ungated string
+	// Consumed says that an enabled patch of the class uses the variable. It is known
+	// of held Clusters only.
+	Consumed bool
 }
 
 // Claim is an IPAddressClaim of one of our names.

@@ -1,4 +1,6 @@
-package suite
+// Package chart renders the allocator's Helm chart and installs it on a management
+// cluster: the allocator then runs with the flags and rights that users give it.
+package chart
 
 import (
 	"context"
@@ -18,17 +20,21 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/management"
 )
 
-const managerName = "capi-vip-allocator-controller-manager"
+// ManagerName is the name of the Deployment and of its ServiceAccount.
+const ManagerName = "capi-vip-allocator-controller-manager"
 
-// chart is the allocator's chart as Helm would install it.
-type chart struct {
-	manifests []byte
-	// args are the manager's flags, without those for addresses.
-	args []string
+// Kubernetes is the version that the chart is rendered for: that of the management cluster.
+const Kubernetes = "v1.36.3"
+
+// Chart is the allocator's chart as Helm would install it.
+type Chart struct {
+	Manifests []byte
+	// Args are the manager's flags, without those for addresses.
+	Args []string
 }
 
-// renderChart renders the chart with the given values.
-func renderChart(ctx context.Context, values map[string]any) (*chart, error) {
+// Render renders the chart with the given values.
+func Render(ctx context.Context, values map[string]any) (*Chart, error) {
 	examples, err := allocator.Examples(ctx)
 	if err != nil {
 		return nil, err
@@ -38,7 +44,9 @@ func renderChart(ctx context.Context, values map[string]any) (*chart, error) {
 		return nil, fmt.Errorf("load the chart: %w", err)
 	}
 	release := chartutil.ReleaseOptions{Name: "capi-vip-allocator", Namespace: allocator.Namespace, IsInstall: true}
-	input, err := chartutil.ToRenderValues(loaded, values, release, chartutil.DefaultCapabilities)
+	capabilities := chartutil.DefaultCapabilities.Copy()
+	capabilities.KubeVersion = chartutil.KubeVersion{Version: Kubernetes, Major: "1", Minor: "36"}
+	input, err := chartutil.ToRenderValues(loaded, values, release, capabilities)
 	if err != nil {
 		return nil, fmt.Errorf("values of the chart: %w", err)
 	}
@@ -46,12 +54,12 @@ func renderChart(ctx context.Context, values map[string]any) (*chart, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render the chart: %w", err)
 	}
-	c := &chart{}
+	c := &Chart{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if !strings.HasSuffix(name, ".yaml") {
 			continue
 		}
-		c.manifests = append(c.manifests, []byte("---\n"+files[name]+"\n")...)
+		c.Manifests = append(c.Manifests, []byte("---\n"+files[name]+"\n")...)
 		if filepath.Base(name) == "deployment.yaml" {
 			if err := c.readArgs(files[name]); err != nil {
 				return nil, fmt.Errorf("read %s: %w", name, err)
@@ -61,7 +69,7 @@ func renderChart(ctx context.Context, values map[string]any) (*chart, error) {
 	return c, nil
 }
 
-func (c *chart) readArgs(deployment string) error {
+func (c *Chart) readArgs(deployment string) error {
 	var object map[string]any
 	if err := yaml.Unmarshal([]byte(deployment), &object); err != nil {
 		return err
@@ -75,18 +83,18 @@ func (c *chart) readArgs(deployment string) error {
 	for _, arg := range args {
 		// Where it listens is chosen when it starts.
 		if !strings.HasPrefix(arg, "--metrics-bind-address") && !strings.HasPrefix(arg, "--health-probe-bind-address") {
-			c.args = append(c.args, arg)
+			c.Args = append(c.Args, arg)
 		}
 	}
 	return err
 }
 
-// install applies the chart and returns the kubeconfig of its ServiceAccount.
-func (c *chart) install(ctx context.Context, m *management.Cluster) (kubeconfig string, err error) {
+// Install applies the chart and returns the kubeconfig of its ServiceAccount.
+func (c *Chart) Install(ctx context.Context, m *management.Cluster) (kubeconfig string, err error) {
 	home := "{apiVersion: v1, kind: Namespace, metadata: {name: " + allocator.Namespace + "}}\n"
-	if err := m.Apply(ctx, append([]byte(home), c.manifests...)); err != nil {
+	if err := m.Apply(ctx, append([]byte(home), c.Manifests...)); err != nil {
 		return "", fmt.Errorf("install the chart: %w", err)
 	}
-	return m.User("system:serviceaccount:"+allocator.Namespace+":"+managerName,
+	return m.User("system:serviceaccount:"+allocator.Namespace+":"+ManagerName,
 		"system:serviceaccounts", "system:serviceaccounts:"+allocator.Namespace, "system:authenticated")
 }

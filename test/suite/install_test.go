@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 )
 
@@ -76,7 +77,7 @@ func TestProcessInstalledFirst(t *testing.T) {
 func TestProcessOldControllerRunning(t *testing.T) {
 	w := newLonelyWorld(t)
 	const namespace = "capi-system"
-	w.apply(fmt.Sprintf(oldDeployment, managerName, namespace))
+	w.apply(fmt.Sprintf(oldDeployment, chart.ManagerName, namespace))
 	p := w.startAllocator("--leader-elect", "--leader-election-id="+w.namespace)
 	k := w.class(declares("clusterVip", text))
 	w.pool(serving(controlPlane, k))
@@ -87,11 +88,11 @@ func TestProcessOldControllerRunning(t *testing.T) {
 	w.filter = sharedFilter
 	c.untouched(since)
 	w.filter = own
-	change(w, deployments, namespace, managerName, func(o *unstructured.Unstructured) {
+	change(w, deployments, namespace, chart.ManagerName, func(o *unstructured.Unstructured) {
 		_ = unstructured.SetNestedField(o.Object, int64(0), "spec", "replicas")
 	})
 	c.becomes(reason(controlPlane, "Allocated"))
-	w.remove(deployments, namespace, managerName, metav1.DeleteOptions{})
+	w.remove(deployments, namespace, chart.ManagerName, metav1.DeleteOptions{})
 }
 
 const oldDeployment = `

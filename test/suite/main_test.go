@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
+	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 )
 
@@ -34,7 +35,7 @@ type environment struct {
 	management *management.Cluster
 	client     dynamic.Interface
 	audit      audit.Log
-	chart      *chart
+	chart      *chart.Chart
 	// kubeconfig is that of the chart's ServiceAccount.
 	kubeconfig string
 	shared     *allocator.Process
@@ -85,7 +86,7 @@ func (e *environment) start(ctx context.Context) error {
 	}
 	e.sharedLog = filepath.Join(filepath.Dir(e.management.AuditLog()), "allocator.log")
 	var err error
-	e.shared, err = allocator.Start(ctx, allocator.Options{Kubeconfig: e.kubeconfig, Args: e.chart.args, LogFile: e.sharedLog})
+	e.shared, err = allocator.Start(ctx, allocator.Options{Kubeconfig: e.kubeconfig, Args: e.chart.Args, LogFile: e.sharedLog})
 	return err
 }
 
@@ -99,10 +100,10 @@ func (e *environment) startManagement(ctx context.Context, o management.Options)
 		return err
 	}
 	e.audit = audit.Log(e.management.AuditLog())
-	if e.chart, err = renderChart(ctx, map[string]any{"watchFilter": sharedFilter, "logLevel": "debug"}); err != nil {
+	if e.chart, err = chart.Render(ctx, map[string]any{"watchFilter": sharedFilter, "logLevel": "debug"}); err != nil {
 		return err
 	}
-	e.kubeconfig, err = e.chart.install(ctx, e.management)
+	e.kubeconfig, err = e.chart.Install(ctx, e.management)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
@@ -36,11 +37,11 @@ spec:
 func (w *world) withVIPPools() {
 	w.t.Helper()
 	w.apply(vipPoolKind)
-	chart, err := renderChart(w.t.Context(), map[string]any{"poolKinds": []any{vipPools.GroupResource().String()}})
+	rendered, err := chart.Render(w.t.Context(), map[string]any{"poolKinds": []any{vipPools.GroupResource().String()}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := chart.install(w.t.Context(), w.management); err != nil {
+	if _, err := rendered.Install(w.t.Context(), w.management); err != nil {
 		w.t.Fatal(err)
 	}
 	w.startAllocator("--pool-kinds=" + vipPools.GroupResource().String())

@@ -1,0 +1,76 @@
+package controllers
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/record"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// classReporter tells on the classes themselves what is wrong with their gates, once
+// for each version of a class; the API server joins equal events.
+type classReporter struct {
+	recorder record.EventRecorder
+	observer *observer
+}
+
+func (r *classReporter) changed(class *clusterv1.ClusterClass) {
+	if class == nil {
+		return
+	}
+	key := vip.ClassKey{Namespace: class.Namespace, Name: class.Name}
+	view := r.observer.inspect(key, class)
+	for _, role := range vip.Roles() {
+		finding := view.gates[role]
+		if finding.State == gate.Unconcerned || finding.Why == "" {
+			continue
+		}
+		logrus.WithFields(logrus.Fields{"class": key.String(), "role": string(role), "gate": string(finding.State)}).Warn(finding.Why)
+		r.recorder.Event(class, corev1.EventTypeWarning, reasonOf(finding), string(role)+": "+vip.Short(finding.Why))
+	}
+}
+
+// reasonOf is the event's reason: a gate may be closed for good.
+func reasonOf(finding gate.Finding) string {
+	if finding.State == gate.Gated {
+		return string(vip.VariableRefused)
+	}
+	return string(vip.ClassUngated)
+}
+
+// classGates shows the gate of every class to Prometheus.
+type classGates struct{ observer *observer }
+
+// Describe implements prometheus.Collector.
+func (g *classGates) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- metrics.ClassGate()
+}
+
+// Collect implements prometheus.Collector. Classes of one name are summed up.
+func (g *classGates) Collect(series chan<- prometheus.Metric) {
+	classes, err := g.observer.classes.List(metav1.NamespaceAll, labels.Everything())
+	if err != nil {
+		series <- prometheus.NewInvalidMetric(metrics.ClassGate(), err)
+		return
+	}
+	type gauge struct{ class, role, state string }
+	counts := map[gauge]int{}
+	for _, class := range classes {
+		view := g.observer.inspect(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class)
+		for role, finding := range view.gates {
+			if finding.State != gate.Unconcerned {
+				counts[gauge{class.Name, string(role), string(finding.State)}]++
+			}
+		}
+	}
+	for g, count := range counts {
+		series <- prometheus.MustNewConstMetric(metrics.ClassGate(), prometheus.GaugeValue, float64(count), g.class, g.role, g.state)
+	}
+}
