@@ -25,12 +25,17 @@ type Config struct {
 	WatchFilter      string
 	DefaultPort      int32
 	PoolKinds        []string
+	HoldGate         string
 	Workers          int
 
 	MetricsAddress string
 	HealthAddress  string
 	LogLevel       string
 	LogFormat      string
+
+	RuntimeExtension     bool
+	RuntimeExtensionPort int
+	RuntimeExtensionName string
 
 	LeaderElect    bool
 	LeaseName      string
@@ -49,6 +54,7 @@ func Default() *Config {
 	return &Config{
 		EnableReconciler: true, DefaultPort: 6443, Workers: 10,
 		MetricsAddress: ":8080", HealthAddress: ":8081", LogLevel: "info", LogFormat: "text",
+		RuntimeExtensionPort: 9443, RuntimeExtensionName: "vip-allocator",
 		LeaseName: "capi-vip-allocator.gorizond.io", LeaseNamespace: namespace,
 		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 	}
@@ -67,6 +73,9 @@ func (c *Config) Validate() error {
 	if c.Namespace != "" {
 		check(len(validation.IsDNS1123Label(c.Namespace)) == 0, "namespace", "%q is no namespace name", c.Namespace)
 	}
+	if c.HoldGate != "" {
+		check(len(validation.IsDNS1123Subdomain(c.HoldGate)) == 0, "hold-gate", "%q is no ConfigMap name", c.HoldGate)
+	}
 	check(vip.LegalLabelValue(c.WatchFilter) || c.WatchFilter == "", "watch-filter", "%q is no label value", c.WatchFilter)
 	if _, err := kube.ParsePoolKinds(c.PoolKinds); err != nil {
 		errs = append(errs, fmt.Errorf("--pool-kinds: %w", err))
@@ -76,6 +85,8 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
 		}
 	}
+	check(c.RuntimeExtensionPort >= 1 && c.RuntimeExtensionPort <= 65535, "runtime-extension-port", "%d is no TCP port", c.RuntimeExtensionPort)
+	check(len(validation.IsDNS1123Label(c.RuntimeExtensionName)) == 0, "runtime-extension-name", "%q is no DNS label", c.RuntimeExtensionName)
 	check(c.LeaseDuration > c.RenewDeadline, "leader-elect-lease-duration", "%s is not longer than the renew deadline %s", c.LeaseDuration, c.RenewDeadline)
 	check(c.RenewDeadline > c.RetryPeriod+c.RetryPeriod/5, "leader-elect-renew-deadline", "%s is not 1.2 times longer than the retry period %s", c.RenewDeadline, c.RetryPeriod)
 	check(c.RetryPeriod > 0, "leader-elect-retry-period", "%s is not positive", c.RetryPeriod)
@@ -110,5 +121,7 @@ func (c *Config) AllPoolKinds() []schema.GroupResource {
 
 // Settings are what the planner depends on.
 func (c *Config) Settings() vip.Settings {
-	return vip.Settings{DefaultPort: c.DefaultPort, Namespace: c.Namespace, WatchFilter: c.WatchFilter}
+	return vip.Settings{
+		DefaultPort: c.DefaultPort, Namespace: c.Namespace, WatchFilter: c.WatchFilter, HookGate: c.RuntimeExtension,
+	}
 }

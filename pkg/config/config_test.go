@@ -34,6 +34,9 @@ func TestTheDefaultsArePublic(t *testing.T) {
 	if !c.EnableReconciler || c.DefaultPort != 6443 || c.MetricsAddress != ":8080" || c.HealthAddress != ":8081" || c.Namespace != "" || c.WatchFilter != "" {
 		t.Errorf("%+v", c)
 	}
+	if c.RuntimeExtension || c.RuntimeExtensionPort != 9443 || c.RuntimeExtensionName != "vip-allocator" {
+		t.Errorf("%+v", c)
+	}
 	if c.LeaseName != "capi-vip-allocator.gorizond.io" || c.LeaseNamespace != "capi-vip-allocator-system" {
 		t.Errorf("Lease %s/%s", c.LeaseNamespace, c.LeaseName)
 	}
@@ -48,7 +51,11 @@ func TestEveryFlagReachesItsField(t *testing.T) {
 		t, "--kubeconfig=k", "--enable-reconciler=false", "--namespace=n", "--watch-filter=w", "--default-port=9345", "--pool-kinds=a.b,c.d",
 		"--max-concurrent-reconciles=3", "--metrics-bind-address=:1", "--health-probe-bind-address=:2", "--log-level=debug", "--log-format=json",
 		"--leader-elect", "--leader-election-id=id", "--leader-elect-lease-duration=9s", "--leader-elect-renew-deadline=8s", "--leader-elect-retry-period=1s",
+		"--enable-runtime-extension", "--runtime-extension-port=9444", "--runtime-extension-name=mine",
 	)
+	if !c.RuntimeExtension || c.RuntimeExtensionPort != 9444 || c.RuntimeExtensionName != "mine" {
+		t.Errorf("%+v", c)
+	}
 	if c.Kubeconfig != "k" || c.EnableReconciler || c.Namespace != "n" || c.WatchFilter != "w" || c.DefaultPort != 9345 || !slices.Equal(c.PoolKinds, []string{"a.b", "c.d"}) ||
 		c.Workers != 3 || c.MetricsAddress != ":1" || c.HealthAddress != ":2" || c.LogLevel != "debug" || c.LogFormat != "json" ||
 		!c.LeaderElect || c.LeaseName != "id" || c.LeaseDuration != 9*time.Second || c.RenewDeadline != 8*time.Second || c.RetryPeriod != time.Second {
@@ -80,6 +87,7 @@ func TestFlagsOfV071AreAccepted(t *testing.T) {
 	c := parse(
 		t, "--zap-devel", "--zap-encoder=console", "--zap-log-level=debug", "--zap-stacktrace-level=error", "--zap-time-encoding=rfc3339",
 		"--enable-reconciler=true", "--leader-elect", "--default-port=6443", "-v", "2",
+		"--enable-runtime-extension=false", "--runtime-extension-port=9443", "--runtime-extension-name=vip-allocator",
 	)
 	if !c.EnableReconciler || !c.LeaderElect {
 		t.Errorf("%+v", c)
@@ -107,6 +115,9 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"--metrics-bind-address=8080", `--metrics-bind-address: "8080"`},
 		{"--metrics-bind-address=:http-x", `--metrics-bind-address: ":http-x"`},
 		{"--health-probe-bind-address=:70000", `--health-probe-bind-address: ":70000"`},
+		{"--runtime-extension-port=0", "--runtime-extension-port: 0"},
+		{"--runtime-extension-port=65536", "--runtime-extension-port: 65536"},
+		{"--runtime-extension-name=a.b", `--runtime-extension-name: "a.b"`},
 		{"--leader-elect-lease-duration=10s", "--leader-elect-lease-duration: 10s"},
 		{"--leader-elect-renew-deadline=2400ms", "--leader-elect-renew-deadline: 2.4s"},
 		{"--leader-elect-retry-period=0s", "--leader-elect-retry-period: 0s"},

@@ -9,17 +9,22 @@ import (
 // BindFlags adds the flags to the set, with the current values as defaults.
 func (c *Config) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "kubeconfig of the management cluster; empty means in-cluster or the usual places")
-	flags.BoolVar(&c.EnableReconciler, "enable-reconciler", c.EnableReconciler, "allocate VIPs; false leaves only the probes and metrics")
+	flags.BoolVar(&c.EnableReconciler, "enable-reconciler", c.EnableReconciler, "allocate VIPs; false leaves the probes, metrics and the runtime extension")
 	flags.StringVar(&c.Namespace, "namespace", c.Namespace, "write only Clusters of this namespace; reads stay cluster-wide")
 	flags.StringVar(&c.WatchFilter, "watch-filter", c.WatchFilter, "write only Clusters whose label cluster.x-k8s.io/watch-filter has this value")
 	flags.Int32Var(&c.DefaultPort, "default-port", c.DefaultPort, "TCP port of an endpoint where neither user nor class names one")
 	flags.StringSliceVar(&c.PoolKinds, "pool-kinds", c.PoolKinds, "further kinds of IPAM pools, as resource.group (ippools.ipam.metal3.io,...)")
+	flags.StringVar(&c.HoldGate, "hold-gate", c.HoldGate, "name of the ConfigMap in our namespace that switches the hold gate on; without it held Clusters are let go")
 	flags.IntVar(&c.Workers, "max-concurrent-reconciles", c.Workers, "Clusters handled at once")
 
 	flags.StringVar(&c.MetricsAddress, "metrics-bind-address", c.MetricsAddress, "address of /metrics; 0 turns it off")
 	flags.StringVar(&c.HealthAddress, "health-probe-bind-address", c.HealthAddress, "address of /healthz and /readyz; 0 turns them off")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "panic, fatal, error, warning, info, debug or trace")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
+
+	flags.BoolVar(&c.RuntimeExtension, "enable-runtime-extension", c.RuntimeExtension, "answer Cluster API's hook BeforeClusterCreate, which keeps new Clusters waiting for their VIPs; needs an ExtensionConfig")
+	flags.IntVar(&c.RuntimeExtensionPort, "runtime-extension-port", c.RuntimeExtensionPort, "TCP port of the runtime extension")
+	flags.StringVar(&c.RuntimeExtensionName, "runtime-extension-name", c.RuntimeExtensionName, "name of the runtime extension's handler")
 
 	flags.BoolVar(&c.LeaderElect, "leader-elect", c.LeaderElect, "write only while holding the Lease, so that replicas can stand by")
 	flags.StringVar(&c.LeaseName, "leader-election-id", c.LeaseName, "name of the Lease")
@@ -40,21 +45,20 @@ func acceptWithoutEffect(flags *pflag.FlagSet) {
 	for _, name := range []string{
 		"diagnostics-address", "webhook-host", "webhook-cert-dir", "profiler-address", "feature-gates",
 		"zap-encoder", "zap-log-level", "zap-stacktrace-level", "zap-time-encoding",
-		"runtime-extension-name", "propagate",
+		"propagate",
 	} {
 		flags.String(name, "", "accepted without effect")
 		hide(flags, name)
 	}
-	for _, name := range []string{"insecure-diagnostics", "zap-devel", "enable-runtime-extension"} {
+	for _, name := range []string{"insecure-diagnostics", "zap-devel"} {
 		flags.Bool(name, false, "accepted without effect")
 		hide(flags, name)
 	}
 	flags.Int("webhook-port", 0, "accepted without effect")
-	flags.Int("runtime-extension-port", 0, "accepted without effect")
 	flags.StringSlice("fleet-workspaces", nil, "accepted without effect")
 	flags.Duration("sync-period", 0, "accepted without effect")
 	flags.IntP("v", "v", 0, "accepted without effect")
-	hide(flags, "webhook-port", "runtime-extension-port", "fleet-workspaces", "sync-period", "v")
+	hide(flags, "webhook-port", "fleet-workspaces", "sync-period", "v")
 }
 
 func hide(flags *pflag.FlagSet, names ...string) {

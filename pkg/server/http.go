@@ -21,6 +21,7 @@ import (
 // health answers the probes.
 type health struct {
 	synced   atomic.Bool
+	serving  func() bool // whether the runtime extension does; nil if it is switched off
 	watchdog *leaderelection.HealthzAdaptor
 }
 
@@ -46,6 +47,10 @@ func (h *health) healthz(w http.ResponseWriter, r *http.Request) {
 func (h *health) readyz(w http.ResponseWriter, _ *http.Request) {
 	if !h.synced.Load() {
 		http.Error(w, "caches have not synced", http.StatusServiceUnavailable)
+		return
+	}
+	if h.serving != nil && !h.serving() {
+		http.Error(w, "the runtime extension does not serve yet", http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")

@@ -155,7 +155,7 @@ func (s *server) control(ctx context.Context) error {
 	writes, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	err := controllers.Register(ctx, writes, controllers.Options{
-		Config: s.rest, Factory: s.factory, Pools: s.pools, Leases: s.leases, Settings: s.config.Settings(),
+		Config: s.rest, Factory: s.factory, Pools: s.pools, Leases: s.leases, HoldGate: s.hold, Settings: s.config.Settings(),
 		Recorder: broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager}),
 		Metrics:  s.metrics, UnderWay: &underWay,
 	})

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/hook"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/logging"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
@@ -36,8 +37,10 @@ type server struct {
 	factory controller.SharedControllerFactory
 	pools   *kube.Pools
 	leases  *kube.Leases
+	hold    *kube.HoldGate
 	metrics *metrics.Metrics
 	health  *health
+	hook    *hook.Server // nil if it is switched off
 }
 
 // Run serves until ctx ends, which is no error, or until the process can no
@@ -62,6 +65,9 @@ func Run(ctx context.Context, c *config.Config) error {
 	if err := s.health.serve(serving, group, c, registry); err != nil {
 		stop()
 		return err
+	}
+	if s.hook != nil {
+		group.Go(func() error { return s.hook.Run(serving) })
 	}
 	group.Go(func() error {
 		defer stop()
@@ -96,16 +102,21 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 		return nil, fmt.Errorf("client factory: %w", err)
 	}
 	caches := lassocache.NewSharedCachedFactory(clients, nil)
-	return &server{
+	s := &server{
 		config: c, rest: restConfig, client: client, caches: caches,
 		factory: controller.NewSharedControllerFactory(caches, &controller.SharedControllerFactoryOptions{
 			DefaultWorkers: c.Workers,
 		}),
 		pools:   kube.NewPools(caches, client.Discovery(), c.AllPoolKinds()),
 		leases:  kube.NewLeases(client, watching, c.LeaseNamespace),
+		hold:    kube.NewHoldGate(watching, c.LeaseNamespace, c.HoldGate),
 		metrics: metrics.New(registry),
 		health:  newHealth(c),
-	}, nil
+	}
+	if err := s.addHook(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // clientConfig sets what the defaults leave open: without a timeout a request that
@@ -124,19 +135,23 @@ func clientConfig(path string) (*rest.Config, error) {
 
 // work warms the caches, on every replica, and then leads or stands by.
 func (s *server) work(ctx context.Context) error {
-	if !s.config.EnableReconciler {
-		logrus.Info("The reconciler is switched off")
-		s.health.ready()
-		<-ctx.Done()
-		return nil
-	}
-	if err := s.warm(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // we were told to stop while starting
+	if s.config.EnableReconciler || s.hook != nil {
+		if err := s.warm(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // we were told to stop while starting
+			}
+			return err
 		}
+	}
+	if err := s.openHook(); err != nil {
 		return err
 	}
 	s.health.ready()
+	if !s.config.EnableReconciler {
+		logrus.Info("The reconciler is switched off")
+		<-ctx.Done()
+		return nil
+	}
 	return s.lead(ctx)
 }
 
@@ -148,6 +163,9 @@ func (s *server) warm(ctx context.Context) error {
 		return err
 	}
 	if err := s.leases.Start(ctx); err != nil {
+		return err
+	}
+	if err := s.hold.Start(ctx); err != nil {
 		return err
 	}
 	if err := s.pools.Discover(ctx); err != nil {

@@ -3,6 +3,19 @@
 capi-vip-allocator-controller-manager
 {{- end }}
 
+{{/* The policy, its binding, and the ConfigMap that switches it. */}}
+{{- define "manager.holdGate" -}}
+capi-vip-allocator-hold
+{{- end }}
+
+{{/* The manager knows these names: its certificate is for this Service and stands in this Secret. */}}
+{{- define "manager.hookService" -}}
+capi-vip-allocator-runtime-extension
+{{- end }}
+{{- define "manager.hookSecret" -}}
+{{ include "manager.hookService" . }}-tls
+{{- end }}
+
 {{/* Selectors are immutable: nothing that changes with a version belongs here. */}}
 {{- define "manager.selector" -}}
 control-plane: {{ include "manager.name" . }}

@@ -1,0 +1,96 @@
+package hook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/sirupsen/logrus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	hooksv1 "sigs.k8s.io/cluster-api/api/runtime/hooks/v1alpha1"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+const (
+	// retryAfter is when Cluster API asks again, in seconds. It remembers the answer
+	// until then, whatever happens to the Cluster, so this is also how late it learns
+	// of a VIP.
+	retryAfter = 1
+	// callTimeout is how long Cluster API waits for an answer, in seconds. It asks one
+	// extension after the other, so a long one would delay all Clusters.
+	callTimeout = 5
+)
+
+// discover answers what we serve. It needs nothing but the process.
+func (s *Server) discover([]byte) any {
+	policy, timeout := hooksv1.FailurePolicyFail, int32(callTimeout)
+	return &hooksv1.DiscoveryResponse{
+		TypeMeta:       typeMeta("DiscoveryResponse"),
+		CommonResponse: hooksv1.CommonResponse{Status: hooksv1.ResponseStatusSuccess},
+		Handlers: []hooksv1.ExtensionHandler{{
+			Name:           s.options.Name,
+			RequestHook:    hooksv1.GroupVersionHook{APIVersion: s.beforeCreate.GroupVersion().String(), Hook: s.beforeCreate.Hook},
+			TimeoutSeconds: &timeout, FailurePolicy: &policy,
+		}},
+	}
+}
+
+// beforeClusterCreate answers whether the Cluster in the request may be built.
+func (s *Server) beforeClusterCreate(body []byte) any {
+	// The payload is v1beta1 or v1beta2, as Cluster API's own version has it.
+	var request struct {
+		metav1.TypeMeta `json:",inline"`
+		Cluster         json.RawMessage `json:"cluster"`
+	}
+	if err := json.Unmarshal(body, &request); err != nil {
+		return failure(fmt.Errorf("read request: %w", err))
+	}
+	if len(request.Cluster) == 0 {
+		return failure(errors.New("read request: field cluster is missing"))
+	}
+	cluster, err := kube.DecodeCluster(request.Cluster)
+	if err != nil {
+		return failure(fmt.Errorf("read request: field cluster: %w", err))
+	}
+	if cluster.Namespace == "" || cluster.Name == "" {
+		return failure(errors.New("read request: field cluster has no namespace or no name"))
+	}
+	key := cluster.Namespace + "/" + cluster.Name
+	if stranger(cluster, s.options.Settings) {
+		return answer(key, "")
+	}
+	observer := s.observer.Load()
+	if observer == nil {
+		return answer(key, waitSync)
+	}
+	snapshot, class, err := (*observer).Observe(cluster)
+	if err != nil {
+		logrus.WithError(err).WithField("cluster", key).Debug("The hook cannot observe a Cluster")
+		return answer(key, waitBehind)
+	}
+	return answer(key, verdict(snapshot, class))
+}
+
+func answer(cluster, message string) *hooksv1.BeforeClusterCreateResponse {
+	response := &hooksv1.BeforeClusterCreateResponse{TypeMeta: typeMeta("BeforeClusterCreateResponse")}
+	response.Status = hooksv1.ResponseStatusSuccess
+	if message != "" {
+		response.RetryAfterSeconds, response.Message = retryAfter, message
+	}
+	logrus.WithField("cluster", cluster).WithField("waits", message).Trace("Answered BeforeClusterCreate")
+	return response
+}
+
+// failure is a refusal that no failure policy turns into a yes, unlike an error of HTTP.
+func failure(err error) *hooksv1.BeforeClusterCreateResponse {
+	logrus.WithError(err).Debug("The hook was asked something that it does not understand")
+	response := &hooksv1.BeforeClusterCreateResponse{TypeMeta: typeMeta("BeforeClusterCreateResponse")}
+	response.Status, response.Message = hooksv1.ResponseStatusFailure, vip.Short(err.Error())
+	return response
+}
+
+func typeMeta(kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: hooksv1.GroupVersion.String(), Kind: kind}
+}

@@ -1,0 +1,149 @@
+package race
+
+import (
+	"fmt"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+const (
+	held1 = holdLabel + `: "on"`
+	// holdSwitch is the ConfigMap that switches the hold gate.
+	holdSwitch = "capi-vip-allocator-hold"
+)
+
+func paused(want bool) func(*unstructured.Unstructured) error {
+	return func(cluster *unstructured.Unstructured) error {
+		if got, _, _ := unstructured.NestedBool(cluster.Object, "spec", "paused"); got != want {
+			return fmt.Errorf("paused is %t", got)
+		}
+		return nil
+	}
+}
+
+// Whoever says in the manifest whether the Cluster is paused is taken at their word.
+func TestHoldLeavesAStatedPauseAlone(t *testing.T) {
+	w := newWorld(t, held1)
+	w.class(open)
+	w.pools()
+	w.start()
+	for name, more := range map[string]string{
+		"by-spec":       "  paused: true\n",
+		"not-paused":    "  paused: false\n",
+		"has-endpoint":  "  controlPlaneEndpoint: {host: 192.0.2.1, port: 6443}\n",
+		"by-annotation": "metadata: {annotations: {cluster.x-k8s.io/paused: ''}}\n",
+	} {
+		manifest := fmt.Sprintf(clusterManifest, name, w.namespace) + more
+		if name == "by-annotation" {
+			manifest = fmt.Sprintf(clusterManifest, name+", annotations: {cluster.x-k8s.io/paused: ''}", w.namespace)
+		}
+		w.apply(manifest)
+		cluster, err := w.get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := held(cluster); err == nil {
+			t.Errorf("Cluster %s is held", name)
+		}
+	}
+	// One that is held afterwards shows that the allocator has seen those before it.
+	w.create(1)
+	w.is(clusterName(0), "has its VIPs", free)
+	w.is("by-spec", "stays paused", paused(true))
+	w.is("not-paused", "is not paused", paused(false))
+}
+
+// A user who pauses a held Cluster in a way of their own keeps that pause.
+func TestHoldLeavesTheUsersOwnPause(t *testing.T) {
+	w := newWorld(t, held1)
+	w.class(open)
+	w.create(2)
+	w.patch(clusterName(0), `{"metadata":{"annotations":{"cluster.x-k8s.io/paused":""}}}`)
+	w.patch(clusterName(1), `{"metadata":{"annotations":{"vip.capi.gorizond.io/held":null}}}`)
+	w.pools()
+	w.start()
+	w.apply(fmt.Sprintf(clusterManifest, "later", w.namespace))
+	w.is("later", "has its VIPs", free)
+	w.is(clusterName(0), "stays paused", paused(true))
+	w.is(clusterName(1), "stays paused", paused(true))
+	w.patch(clusterName(0), `{"metadata":{"annotations":{"cluster.x-k8s.io/paused":null}}}`)
+	w.is(clusterName(0), "has its VIPs", free)
+	w.noLoss()
+}
+
+// What is held for want of an address says so, and can be deleted.
+func TestHoldWithoutAPool(t *testing.T) {
+	w := newWorld(t, held1)
+	w.class(open)
+	w.start()
+	w.create(1)
+	w.is(clusterName(0), "says why it waits", func(cluster *unstructured.Unstructured) error {
+		condition := conditionOf(cluster, "ControlPlaneVIPReady")
+		if condition["reason"] != "NoPool" || condition["status"] != "False" {
+			return fmt.Errorf("ControlPlaneVIPReady is %v", condition)
+		}
+		return held(cluster)
+	})
+	w.delete(clusterName(0))
+	w.gone(clusterName(0))
+}
+
+// A Cluster whose class asks for no VIP goes at once.
+func TestHoldLetsStrangersGo(t *testing.T) {
+	w := newWorld(t, held1)
+	w.apply(fmt.Sprintf(strangerManifest, w.namespace))
+	w.start()
+	w.create(1)
+	w.is(clusterName(0), "is let go", func(cluster *unstructured.Unstructured) error {
+		if err := paused(false)(cluster); err != nil {
+			return err
+		}
+		return free(cluster)
+	})
+}
+
+const strangerManifest = `
+apiVersion: infrastructure.cluster.x-k8s.io/v1beta2
+kind: DemoClusterTemplate
+metadata: {name: race, namespace: %[1]s}
+spec: {template: {spec: {controlPlaneEndpoint: {port: 6443}}}}
+---
+apiVersion: controlplane.cluster.x-k8s.io/v1beta2
+kind: DemoControlPlaneTemplate
+metadata: {name: race, namespace: %[1]s}
+spec: {template: {spec: {tlsSANs: [localhost]}}}
+---
+apiVersion: cluster.x-k8s.io/v1beta2
+kind: ClusterClass
+metadata: {name: race, namespace: %[1]s}
+spec:
+  infrastructure: {templateRef: {apiVersion: infrastructure.cluster.x-k8s.io/v1beta2, kind: DemoClusterTemplate, name: race}}
+  controlPlane: {templateRef: {apiVersion: controlplane.cluster.x-k8s.io/v1beta2, kind: DemoControlPlaneTemplate, name: race}}
+`
+
+// Without the ConfigMap nothing is held any more, and what is held goes.
+func TestHoldIsSwitchedOff(t *testing.T) {
+	w := newWorld(t, held1)
+	w.class(open)
+	w.start()
+	w.create(2)
+	for i := range 2 {
+		w.is(clusterName(i), "is held", held)
+	}
+	w.switchOff()
+	for i := range 2 {
+		w.is(clusterName(i), "is let go", free)
+	}
+	tries := 0
+	w.eventually("the policy lets a new Cluster pass", func() error {
+		tries++
+		name := fmt.Sprintf("new-%d", tries)
+		w.apply(fmt.Sprintf(clusterManifest, name, w.namespace))
+		cluster, err := w.get(name)
+		if err != nil {
+			return err
+		}
+		return free(cluster)
+	})
+}

@@ -1,0 +1,166 @@
+package race
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// gate is a form of gate: a class, and the namespace labels that put its Clusters
+// under one of the allocator's own gates.
+type gate struct {
+	name   string
+	class  form
+	labels string
+	// waits tells how one sees that a Cluster waits.
+	waits func(cluster *unstructured.Unstructured) error
+}
+
+var gates = []gate{
+	{name: "class, by variable", class: byVariable, waits: topologyFails},
+	{name: "class, by guard", class: byGuard, waits: topologyFails},
+	{name: "hold", class: open, labels: holdLabel + `: "on"`, waits: held},
+	{name: "hook", class: open, labels: hookLabel + `: "on"`, waits: topologyFails},
+}
+
+func topologyFails(cluster *unstructured.Unstructured) error {
+	condition := conditionOf(cluster, "TopologyReconciled")
+	if condition["status"] != "False" {
+		return fmt.Errorf("TopologyReconciled is %v: %v", condition["status"], condition["message"])
+	}
+	return nil
+}
+
+func held(cluster *unstructured.Unstructured) error {
+	paused, _, _ := unstructured.NestedBool(cluster.Object, "spec", "paused")
+	if _, marked := cluster.GetAnnotations()["vip.capi.gorizond.io/held"]; !marked || !paused {
+		return fmt.Errorf("paused is %t, its annotations are %v", paused, cluster.GetAnnotations())
+	}
+	return nil
+}
+
+func free(cluster *unstructured.Unstructured) error {
+	if held(cluster) == nil {
+		return fmt.Errorf("it is held")
+	}
+	return nil
+}
+
+func crowdSize() int {
+	if *long {
+		return 200
+	}
+	return 30
+}
+
+// noLoss fails the test if anything was ever built without its VIPs.
+func (w *world) noLoss() {
+	w.t.Helper()
+	losses := w.witness.losses(w.namespace)
+	for i, loss := range losses {
+		if w.t.Errorf("%s", loss); i == 4 {
+			w.t.Errorf("and %d more", len(losses)-i-1)
+			break
+		}
+	}
+}
+
+// A crowd of Clusters is created at once, and nothing is ever built without a VIP.
+func TestCrowd(t *testing.T) {
+	for _, g := range gates {
+		t.Run(g.name, func(t *testing.T) {
+			w := newWorld(t, g.labels)
+			w.class(g.class)
+			w.pools()
+			w.start()
+			began := time.Now()
+			w.create(crowdSize())
+			w.built(crowdSize())
+			t.Logf("%d Clusters after %s", crowdSize(), time.Since(began).Round(time.Millisecond))
+			w.noLoss()
+		})
+	}
+}
+
+// Without a gate the race is lost: this is what the other tests would see.
+func TestNoGateLoses(t *testing.T) {
+	w := newWorld(t, "")
+	w.class(open)
+	w.pools()
+	w.start()
+	w.create(5)
+	for i := range 5 {
+		w.is(clusterName(i), "has its VIP", func(cluster *unstructured.Unstructured) error {
+			if host, _, _ := unstructured.NestedString(cluster.Object, "spec", "controlPlaneEndpoint", "host"); host == "" {
+				return fmt.Errorf("it has none")
+			}
+			return reconciled(cluster)
+		})
+	}
+	if losses := w.witness.losses(w.namespace); len(losses) == 0 {
+		t.Error("the witness saw nothing built without its VIPs")
+	} else {
+		t.Logf("%d losses, the first: %s", len(losses), losses[0])
+	}
+}
+
+// Clusters that are created while no allocator runs wait for one.
+func TestAllocatorIsDownAtCreation(t *testing.T) {
+	for _, g := range gates {
+		t.Run(g.name, func(t *testing.T) {
+			w := newWorld(t, g.labels)
+			w.class(g.class)
+			w.pools()
+			w.create(3)
+			for i := range 3 {
+				w.is(clusterName(i), "waits", g.waits)
+			}
+			for i := range 3 {
+				if w.witness.exists(w.namespace, clusterName(i)) {
+					t.Errorf("something was built for Cluster %s", clusterName(i))
+				}
+			}
+			w.start()
+			began := time.Now()
+			w.eventually("one Cluster is built", func() error {
+				if w.witness.complete(w.namespace, "DemoCluster") == 0 {
+					return fmt.Errorf("none is")
+				}
+				return nil
+			})
+			t.Logf("the first Cluster is built %s after the allocator is ready", time.Since(began).Round(time.Millisecond))
+			w.built(3)
+			w.noLoss()
+		})
+	}
+}
+
+// The allocator is killed again and again while a crowd is created, wherever it is.
+func TestAllocatorIsKilled(t *testing.T) {
+	for _, g := range gates {
+		t.Run(g.name, func(t *testing.T) {
+			w := newWorld(t, g.labels)
+			w.class(g.class)
+			w.pools()
+			const n = 12
+			p := w.start()
+			w.create(n)
+			for done := 0; done < n; {
+				// Some more are built, and it is killed in the midst of the others.
+				target := min(done+4, n)
+				w.eventually(fmt.Sprintf("%d Clusters are built", target), func() error {
+					if done = w.witness.complete(w.namespace, "DemoCluster"); done < target {
+						return fmt.Errorf("%d are", done)
+					}
+					return nil
+				})
+				p.Kill()
+				p = w.start()
+			}
+			w.built(n)
+			w.noLoss()
+		})
+	}
+}
