@@ -30,7 +30,7 @@ func both() map[string]any {
 
 func TestAllProvidersAppear(t *testing.T) {
 	var infrastructures, controlPlanes []string
-	each(t, func(t *testing.T, b *bundle) {
+	each(t, func(_ *testing.T, b *bundle) {
 		infrastructure, controlPlane, _ := strings.Cut(b.name, "-")
 		infrastructures, controlPlanes = append(infrastructures, infrastructure), append(controlPlanes, controlPlane)
 	})

@@ -51,9 +51,9 @@ func TestEveryFlagReachesItsField(t *testing.T) {
 		t, "--kubeconfig=k", "--enable-reconciler=false", "--namespace=n", "--watch-filter=w", "--default-port=9345", "--pool-kinds=a.b,c.d",
 		"--max-concurrent-reconciles=3", "--metrics-bind-address=:1", "--health-probe-bind-address=:2", "--log-level=debug", "--log-format=json",
 		"--leader-elect", "--leader-election-id=id", "--leader-elect-lease-duration=9s", "--leader-elect-renew-deadline=8s", "--leader-elect-retry-period=1s",
-		"--enable-runtime-extension", "--runtime-extension-port=9444", "--runtime-extension-name=mine",
+		"--hold-gate=switch", "--enable-runtime-extension", "--runtime-extension-port=9444", "--runtime-extension-name=mine",
 	)
-	if !c.RuntimeExtension || c.RuntimeExtensionPort != 9444 || c.RuntimeExtensionName != "mine" {
+	if c.HoldGate != "switch" || !c.RuntimeExtension || c.RuntimeExtensionPort != 9444 || c.RuntimeExtensionName != "mine" {
 		t.Errorf("%+v", c)
 	}
 	if c.Kubeconfig != "k" || c.EnableReconciler || c.Namespace != "n" || c.WatchFilter != "w" || c.DefaultPort != 9345 || !slices.Equal(c.PoolKinds, []string{"a.b", "c.d"}) ||
@@ -61,7 +61,7 @@ func TestEveryFlagReachesItsField(t *testing.T) {
 		!c.LeaderElect || c.LeaseName != "id" || c.LeaseDuration != 9*time.Second || c.RenewDeadline != 8*time.Second || c.RetryPeriod != time.Second {
 		t.Errorf("%+v", c)
 	}
-	if want := (vip.Settings{DefaultPort: 9345, Namespace: "n", WatchFilter: "w"}); c.Settings() != want {
+	if want := (vip.Settings{DefaultPort: 9345, Namespace: "n", WatchFilter: "w", HookGate: true}); c.Settings() != want {
 		t.Errorf("settings %+v", c.Settings())
 	}
 }

@@ -16,9 +16,10 @@ import (
 
 // ensureClaims makes the claims of all roles side by side.
 func (h *handler) ensureClaims(p *pass) []error {
-	errs := make([]error, len(vip.Roles()))
+	roles := vip.Roles()
+	errs := make([]error, len(roles))
 	var all sync.WaitGroup
-	for i, role := range vip.Roles() {
+	for i, role := range roles {
 		all.Go(func() { errs[i] = h.ensureClaim(p, role) })
 	}
 	all.Wait()

@@ -11,13 +11,13 @@ import (
 type State string
 
 const (
-	// Unconcerned: the class neither declares nor takes a variable for the role.
+	// Unconcerned means that the class neither declares nor takes a variable for the role.
 	Unconcerned State = ""
-	// Gated: the topology controller fails as long as there is no value.
+	// Gated means that the topology controller fails as long as there is no value.
 	Gated State = "gated"
-	// GatedUnlessEmpty: it does, but not for a Cluster that states an empty string.
+	// GatedUnlessEmpty means that it does, but not for a Cluster that states an empty string.
 	GatedUnlessEmpty State = "gatedUnlessEmpty"
-	// Ungated: it builds infrastructure without the VIP.
+	// Ungated means that it builds infrastructure without the VIP.
 	Ungated State = "ungated"
 )
 

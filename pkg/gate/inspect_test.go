@@ -3,6 +3,7 @@ package gate_test
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -513,8 +514,8 @@ func TestTheExamplesAreGated(t *testing.T) {
 		c := demo.DeepCopy()
 		c.Spec.ControlPlane.TemplateRef = clusterv1.ClusterClassTemplateReference{APIVersion: selector.APIVersion, Kind: selector.Kind, Name: "x"}
 		// As the fragments say, the ingress VIP is taken as in the example of the whole class.
-		c.Spec.Variables = append(fragment.Variables, demo.Spec.Variables[1])
-		c.Spec.Patches = append(fragment.Patches, ingress)
+		c.Spec.Variables = slices.Concat(fragment.Variables, demo.Spec.Variables[1:2])
+		c.Spec.Patches = slices.Concat(fragment.Patches, []clusterv1.ClusterClassPatch{ingress})
 		reconcileVariables(c)
 		check(t, inspect(c, vip.ControlPlane), gate.Gated, "", fragment.Patches[0].Name)
 		check(t, inspect(c, vip.Ingress), gate.Gated, "", "ingressVIP")

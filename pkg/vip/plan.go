@@ -35,7 +35,7 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		decision.Roles[role] = outcome
 	}
 	holdBack(s, &decision, patch)
-	if s.Cluster.Held() && len(roles) == len(Roles()) {
+	if all := Roles(); s.Cluster.Held() && len(roles) == len(all) {
 		hold(s, &decision, patch)
 	}
 	decision.Patch = patch.ops()

@@ -46,7 +46,8 @@ type environment struct {
 	// kubeconfig is that of the chart's ServiceAccount.
 	kubeconfig string
 	witness    *witness
-	logs       string // folder
+	logs       string          // folder
+	context    context.Context // until stop
 	cancel     context.CancelFunc
 }
 
@@ -73,6 +74,7 @@ func (e *environment) start(ctx context.Context) error {
 		progress = os.Stderr
 	}
 	ctx, e.cancel = context.WithCancel(ctx)
+	e.context = ctx
 	var err error
 	if e.management, err = management.Start(ctx, management.Options{RuntimeSDK: true, KeepDir: *keep, Progress: progress}); err != nil {
 		return err

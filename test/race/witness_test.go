@@ -53,12 +53,18 @@ type witness struct {
 
 func watchAll(ctx context.Context, client dynamic.Interface) (*witness, error) {
 	w := &witness{born: map[string]map[string]string{}, current: map[string]*built{}, lost: map[string][]string{}}
+	return w, w.watch(ctx, client)
+}
+
+// watch begins to look, and begins anew after a restart of the API server, which
+// forgets the past.
+func (w *witness) watch(ctx context.Context, client dynamic.Interface) error {
 	for _, resource := range []schema.GroupVersionResource{observe.DemoClusters, demoControlPlanes} {
 		if err := observe.Watch(ctx, client, resource, w.see); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return w, nil
+	return nil
 }
 
 func (w *witness) see(e observe.Event[built]) {
