@@ -15,7 +15,7 @@ import (
 // Binaries are the paths of the compiled programs. The manifests of a provider
 // lie in the folder "manifests" beside its binary.
 type Binaries struct {
-	Kubernetes string // etcd, kube-apiserver and kube-controller-manager in one
+	Kubernetes string // etcd, kube-apiserver, kube-controller-manager and kubectl in one
 	CAPI       string // Cluster API core provider
 	IPAM       string // in-cluster IPAM provider
 }

@@ -26,7 +26,7 @@ const (
 	patience = time.Minute
 	interval = 50 * time.Millisecond
 	// parallel is how many tests run side by side unless -parallel says otherwise.
-	parallel = "4"
+	parallel = "6"
 )
 
 var (

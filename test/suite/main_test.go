@@ -27,7 +27,7 @@ const (
 	sharedFilter = "shared"
 	// parallel is how many tests run side by side unless -parallel says otherwise.
 	// They wait more than they work, so it is more than there are CPUs.
-	parallel = "8"
+	parallel = "10"
 )
 
 // environment is what all tests share.
