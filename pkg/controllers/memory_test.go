@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -179,5 +181,55 @@ func TestHowLongARoleWaitedForItsVIP(t *testing.T) {
 	}
 	if got := m.published("a/b", vip.Ingress); got != 0 {
 		t.Errorf("it waited again, %s", got)
+	}
+}
+
+func TestTheFirstVIPWaitsForTheSecond(t *testing.T) {
+	pool := vip.PoolRef{Group: "g", Kind: "k", Name: "p"}
+	m, pass := clock()
+	if got := m.holdsBack("a/b", pool); got != together {
+		t.Errorf("at first for %s", got)
+	}
+	pass(together)
+	if got := m.holdsBack("a/b", pool); got > 0 {
+		t.Errorf("behind a silent provider for %s more", got)
+	}
+	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k", Name: "another"})
+	if got := m.holdsBack("a/b", pool); got != together {
+		t.Errorf("behind a busy provider for %s", got)
+	}
+	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "other", Name: "p"})
+	pass(settle - together)
+	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
+	if got := m.holdsBack("a/b", pool); got > 0 {
+		t.Errorf("however busy, for %s more", got)
+	}
+	m.wrote("a/b", "1")
+	if got := m.holdsBack("a/b", pool); got != together {
+		t.Errorf("after a write for %s", got)
+	}
+}
+
+func TestAPendingClaimIsReportedOnceItsProviderIsSilent(t *testing.T) {
+	m, pass := clock()
+	h := &handler{memory: m}
+	pending := &vip.Outcome{Reason: vip.ClaimPending, Pool: vip.PoolRef{Group: "g", Kind: "k"}}
+	since := m.now()
+	pass(settle)
+	if got := h.remaining(pending, since); got > 0 {
+		t.Errorf("behind a silent provider it goes unreported for %s", got)
+	}
+	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
+	if got := h.remaining(pending, since); got != settle {
+		t.Errorf("behind a busy one for %s, want %s", got, settle)
+	}
+	pass(patience - settle)
+	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
+	if got := h.remaining(pending, since); got > 0 {
+		t.Errorf("for ever: %s more", got)
+	}
+	dry := &vip.Outcome{Reason: vip.PoolExhausted, Pool: pending.Pool}
+	if got := h.remaining(dry, since); got > 0 {
+		t.Errorf("a dry pool goes unreported for %s", got)
 	}
 }

@@ -1,6 +1,9 @@
 package vip
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Plan decides what is to be done for the Cluster in the Snapshot. It is a pure
 // function: the same Snapshot always yields the same Decision.
@@ -35,7 +38,7 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		decision.Roles[role] = outcome
 	}
 	holdBack(s, &decision, patch)
-	if all := Roles(); s.Cluster.Held() && len(roles) == len(all) {
+	if s.Cluster.Held() && complete(roles) {
 		hold(s, &decision, patch)
 	}
 	decision.Patch = patch.ops()
@@ -43,6 +46,16 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		decision.Conditions[role.ConditionType()] = outcome.condition()
 	}
 	return decision
+}
+
+// complete tells whether all roles are planned.
+func complete(roles []Role) bool {
+	for _, role := range Roles() {
+		if !slices.Contains(roles, role) {
+			return false
+		}
+	}
+	return true
 }
 
 func skip(s *Snapshot) Skip {
