@@ -66,6 +66,9 @@ func (h *handler) report(p *pass) error {
 			h.log(p.key, outcome).Info(condition.Message)
 		}
 		for _, note := range outcome.Notes {
+			if note.Reason == vip.ClassUngated {
+				continue // the class itself has that event, once for all its Clusters
+			}
 			if reported && !strings.Contains(before[role.ConditionType()].Message, note.Message) {
 				h.reporter.event(p.cluster, role, note.Reason, note.Message)
 				h.log(p.key, outcome).WithField("reason", string(note.Reason)).Warn(note.Message)

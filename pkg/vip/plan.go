@@ -32,9 +32,7 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		if text := s.Cluster.Annotations[role.EnabledAnnotation()]; text != "" && text != "true" && text != "false" {
 			outcome.note(InvalidAnnotation, "annotation %s: %.80q is neither \"true\" nor \"false\" and changes nothing", role.EnabledAnnotation(), text)
 		}
-		if why := s.Class.Roles[role].Ungated; why != "" && outcome.Reason != Disabled && !s.Settings.HoldGate && !s.Settings.HookGate {
-			outcome.note(ClassUngated, "infrastructure may be built without this VIP: %s", why)
-		}
+		warnUngated(s, outcome)
 		decision.Roles[role] = outcome
 	}
 	holdBack(s, &decision, patch)
@@ -46,6 +44,16 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		decision.Conditions[role.ConditionType()] = outcome.condition()
 	}
 	return decision
+}
+
+// warnUngated tells who still waits for a VIP that infrastructure may not. Those that
+// have it need not hear of it: a change of the class would be a write on each.
+func warnUngated(s *Snapshot, outcome *Outcome) {
+	why := s.Class.Roles[outcome.Role].Ungated
+	lost := !outcome.Reason.Ready() || outcome.Reason == VariableNotBackfilled
+	if why != "" && lost && !s.Settings.HoldGate && !s.Settings.HookGate {
+		outcome.note(ClassUngated, "infrastructure may be built without this VIP: %s", why)
+	}
 }
 
 // complete tells whether all roles are planned.

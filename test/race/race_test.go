@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // gate is a form of gate: a class, and the namespace labels that put its Clusters
@@ -110,7 +112,22 @@ func TestNoGateLoses(t *testing.T) {
 	} else {
 		t.Logf("%d losses, the first: %s", len(losses), losses[0])
 	}
+	w.eventually("the class says so", func() error {
+		list, err := w.client.Resource(events).Namespace(w.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			kind, _, _ := unstructured.NestedString(list.Items[i].Object, "involvedObject", "kind")
+			if reason, _, _ := unstructured.NestedString(list.Items[i].Object, "reason"); kind == "ClusterClass" && reason == "ClassUngated" {
+				return nil
+			}
+		}
+		return fmt.Errorf("none of %d events does", len(list.Items))
+	})
 }
+
+var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
 // Clusters that are created while no allocator runs wait for one.
 func TestAllocatorIsDownAtCreation(t *testing.T) {
