@@ -53,7 +53,10 @@ type witness struct {
 
 func watchAll(ctx context.Context, client dynamic.Interface) (*witness, error) {
 	w := &witness{born: map[string]map[string]string{}, current: map[string]*built{}, lost: map[string][]string{}}
-	return w, w.watch(ctx, client)
+	if err := w.watch(ctx, client); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // watch begins to look, and begins anew after a restart of the API server, which
