@@ -2,6 +2,7 @@ package pools
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,8 +136,17 @@ func TestMove(t *testing.T) {
 		if !concerns(c, b.object) {
 			continue
 		}
-		w.patch(b.resource, w.namespace, b.object.GetName(), `{"metadata":{"finalizers":null}}`)
-		w.remove(b.resource, w.namespace, b.object.GetName())
+		steps := []func(){
+			func() { w.patch(b.resource, w.namespace, b.object.GetName(), `{"metadata":{"finalizers":null}}`) },
+			func() { w.remove(b.resource, w.namespace, b.object.GetName()) },
+		}
+		if b.resource == observe.Clusters {
+			// Cluster API puts its finalizer back on a Cluster that is not being deleted.
+			slices.Reverse(steps)
+		}
+		for _, step := range steps {
+			step()
+		}
 		w.gone(b.resource, w.namespace, b.object.GetName())
 	}
 	uids := map[string]types.UID{}
