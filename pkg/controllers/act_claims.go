@@ -14,7 +14,8 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// ensureClaims makes the claims of all roles side by side.
+// ensureClaims makes the claims of all roles side by side. What they share, such as
+// the decision's conditions, is touched only when all are done.
 func (h *handler) ensureClaims(p *pass) []error {
 	roles := vip.Roles()
 	errs := make([]error, len(roles))
@@ -23,6 +24,12 @@ func (h *handler) ensureClaims(p *pass) []error {
 		all.Go(func() { errs[i] = h.ensureClaim(p, role) })
 	}
 	all.Wait()
+	for _, outcome := range p.decision.Roles {
+		if outcome.Reason == vip.ClaimPending && outcome.Waiting {
+			// It was left to an older Cluster: as if there had been no room.
+			keep(p.decision.Conditions, kube.Cluster(p.cluster).Conditions, outcome.Role.ConditionType())
+		}
+	}
 	return errs
 }
 
@@ -62,7 +69,7 @@ func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bo
 	if pool != nil && !outcome.TakeBack {
 		room = h.observer.room(pool, name)
 		if room > 0 && !h.mayTake(p, pool, room) {
-			h.leaveToOlder(p, outcome)
+			outcome.Waiting = true
 			return false, nil
 		}
 	}
@@ -93,12 +100,6 @@ func (h *handler) mayTake(p *pass, pool *kube.Pool, room int64) bool {
 		h.invite(pool)
 	}
 	return ok
-}
-
-// leaveToOlder makes the Cluster wait, as if it had found no room.
-func (h *handler) leaveToOlder(p *pass, outcome *vip.Outcome) {
-	outcome.Waiting = true
-	keep(p.decision.Conditions, kube.Cluster(p.cluster).Conditions, outcome.Role.ConditionType())
 }
 
 // notMade gives back the place of a claim that could not be made.
