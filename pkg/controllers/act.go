@@ -30,7 +30,7 @@ const together = 2 * time.Second
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
 	errs := h.ensureClaims(p)
-	if h.waitsForOther(p) {
+	if h.waitsForOther(p) || h.keptBack(p) {
 		return errors.Join(errs...)
 	}
 	errs = append(errs, h.patchCluster(p))
@@ -62,11 +62,23 @@ func (h *handler) waitsForOther(p *pass) bool {
 	if !publishes || pending == nil || p.snapshot.Cluster.HasInfrastructure {
 		return false
 	}
-	wait := h.memory.holdsBack(p.key, pending.Pool)
+	wait := h.memory.holdsBack(p.key, h.crowd.lastAnswer(pending.Pool))
 	if wait > 0 {
 		h.wakeIn(p.cluster.Namespace, p.cluster.Name, wait)
 	}
 	return wait > 0
+}
+
+// keptBack tells whether the VIPs of a new Cluster are not published yet because of
+// all the others that wait for their providers.
+func (h *handler) keptBack(p *pass) bool {
+	var pools []vip.PoolRef
+	for _, outcome := range p.decision.Roles {
+		if outcome.Published && !p.snapshot.Cluster.HasInfrastructure {
+			pools = append(pools, outcome.Pool)
+		}
+	}
+	return h.crowd.keeps(p.key, pools...)
 }
 
 // patchCluster sends the patch. One that is refused is either a lost race, which

@@ -78,6 +78,7 @@ func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bo
 		h.wakeIn(p.cluster.Namespace, p.cluster.Name, again)
 		return false, nil
 	}
+	h.crowd.made(name, outcome.Pool)
 	if !outcome.TakeBack || pool == nil {
 		return true, nil
 	}
@@ -105,7 +106,7 @@ func (h *handler) mayTake(p *pass, pool *kube.Pool, room int64) bool {
 // notMade gives back the place of a claim that could not be made.
 func (h *handler) notMade(name string, outcome *vip.Outcome) {
 	h.memory.sawClaim(name)
-	h.memory.settled(name)
+	h.crowd.settled(name)
 	if pool := h.observer.pools.Get(outcome.Pool); pool != nil {
 		h.invite(pool)
 	}

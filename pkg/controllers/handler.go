@@ -26,6 +26,7 @@ type handler struct {
 	queue    clustercontrollers.ClusterController
 	observer *observer
 	memory   *memory
+	crowd    *crowd
 	waiters  *waiters
 	writer   *kube.Writer
 	claims   *kube.Claims
@@ -100,6 +101,7 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
 		h.waiters.remove(key)
+		h.crowd.forget(key)
 		return metrics.Skipped, h.patchCluster(p)
 	}
 	err = h.act(p)
@@ -119,6 +121,7 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 
 func (h *handler) forget(key string) error {
 	h.memory.forget(key)
+	h.crowd.forget(key)
 	if invited, ok := h.waiters.answer(key); ok {
 		defer h.passOn(invited)
 	}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
-
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -21,13 +19,9 @@ type memory struct {
 	clusters map[string]*clusterMemory
 	// creating holds the claims that we made and no cache has shown, by namespace/name.
 	creating map[string]createdClaim
-	// made holds when we made the claims that are not bound yet.
-	made map[string]time.Time
 	// avoided holds the pools that a claim was moved away from, by namespace/name.
 	avoided map[string]map[vip.PoolRef]avoidedPool
-	// answered holds when a claim was last bound by the provider of a kind of pools.
-	answered map[poolSlot]time.Time
-	now      func() time.Time
+	now     func() time.Time
 }
 
 type clusterMemory struct {
@@ -76,7 +70,7 @@ const avoidFor = 5 * time.Minute
 const unseenFor = 5 * time.Second
 
 func newMemory() *memory {
-	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, made: map[string]time.Time{}, avoided: map[string]map[vip.PoolRef]avoidedPool{}, answered: map[poolSlot]time.Time{}, now: time.Now}
+	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, avoided: map[string]map[vip.PoolRef]avoidedPool{}, now: time.Now}
 }
 
 func (m *memory) cluster(key string) *clusterMemory {
@@ -143,17 +137,7 @@ func (m *memory) reserve(claim string, pool vip.PoolRef, room int64) (ok bool, a
 		return false, 0
 	}
 	m.creating[claim] = createdClaim{pool: pool, at: m.now()}
-	m.made[claim] = m.now()
 	return true, 0
-}
-
-// seenSince tells whether what was seen at that time was seen after we made the
-// claim. A claim that an earlier process made counts as older than anything.
-func (m *memory) seenSince(claim string, seen time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	made, known := m.made[claim]
-	return !known || seen.After(made)
 }
 
 // avoid notes that the claim was moved away from the pool, which had no address.
@@ -174,24 +158,9 @@ func (m *memory) avoids(claim string, pool *kube.Pool) bool {
 	return known && a.resourceVersion == pool.ResourceVersion && m.now().Sub(a.at) < avoidFor
 }
 
-// answer notes that the provider of the pool bound a claim.
-func (m *memory) answer(pool ipamv1.IPPoolReference) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.answered[poolSlot{group: pool.APIGroup, kind: pool.Kind}] = m.now()
-}
-
-// lastAnswer returns when the provider of the pool last bound a claim of anybody.
-func (m *memory) lastAnswer(pool vip.PoolRef) time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.answered[poolSlot{group: pool.Group, kind: pool.Kind}]
-}
-
 // holdsBack tells for how much longer the Cluster's patch, which publishes one VIP,
-// waits for the other, whose claim is on that pool.
-func (m *memory) holdsBack(key string, pool vip.PoolRef) time.Duration {
-	answered := m.lastAnswer(pool)
+// waits for the other, whose claim's provider last bound one at that time.
+func (m *memory) holdsBack(key string, answered time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.cluster(key)
@@ -202,13 +171,6 @@ func (m *memory) holdsBack(key string, pool vip.PoolRef) time.Duration {
 		answered = c.incomplete
 	}
 	return min(together-m.now().Sub(answered), settle-m.now().Sub(c.incomplete))
-}
-
-// settled forgets when the claim was made: it is bound, or gone.
-func (m *memory) settled(claim string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.made, claim)
 }
 
 // sawClaim notes that the cache shows the claim, or that making it failed.

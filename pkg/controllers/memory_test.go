@@ -110,27 +110,6 @@ func TestNoMoreClaimsAreMadeThanThePoolHasRoomFor(t *testing.T) {
 	}
 }
 
-func TestWhatWasSeenBeforeAClaimSaysNothingOfIt(t *testing.T) {
-	pool := vip.PoolRef{Name: "p"}
-	m, pass := clock()
-	before := m.now()
-	m.reserve("a/1", pool, 1)
-	pass(time.Second)
-	if m.seenSince("a/1", before) {
-		t.Error("a status from before the claim counts")
-	}
-	if !m.seenSince("a/1", m.now()) {
-		t.Error("a status from after the claim does not count")
-	}
-	if !m.seenSince("a/2", before) {
-		t.Error("a claim of an earlier process is older than anything")
-	}
-	m.settled("a/1")
-	if !m.seenSince("a/1", before) {
-		t.Error("a settled claim is remembered")
-	}
-}
-
 func TestTheSamePatchIsNotSentRightAfterItsRefusal(t *testing.T) {
 	m, pass := clock()
 	m.refuses("a/b", "patch", "because")
@@ -185,46 +164,46 @@ func TestHowLongARoleWaitedForItsVIP(t *testing.T) {
 }
 
 func TestTheFirstVIPWaitsForTheSecond(t *testing.T) {
-	pool := vip.PoolRef{Group: "g", Kind: "k", Name: "p"}
 	m, pass := clock()
-	if got := m.holdsBack("a/b", pool); got != together {
+	answered := time.Time{}
+	if got := m.holdsBack("a/b", answered); got != together {
 		t.Errorf("at first for %s", got)
 	}
 	pass(together)
-	if got := m.holdsBack("a/b", pool); got > 0 {
+	if got := m.holdsBack("a/b", answered); got > 0 {
 		t.Errorf("behind a silent provider for %s more", got)
 	}
-	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k", Name: "another"})
-	if got := m.holdsBack("a/b", pool); got != together {
+	if got := m.holdsBack("a/b", m.now()); got != together {
 		t.Errorf("behind a busy provider for %s", got)
 	}
-	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "other", Name: "p"})
 	pass(settle - together)
-	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
-	if got := m.holdsBack("a/b", pool); got > 0 {
+	if got := m.holdsBack("a/b", m.now()); got > 0 {
 		t.Errorf("however busy, for %s more", got)
 	}
 	m.wrote("a/b", "1")
-	if got := m.holdsBack("a/b", pool); got != together {
+	if got := m.holdsBack("a/b", answered); got != together {
 		t.Errorf("after a write for %s", got)
 	}
 }
 
 func TestAPendingClaimIsReportedOnceItsProviderIsSilent(t *testing.T) {
 	m, pass := clock()
-	h := &handler{memory: m}
+	c := newTestCrowd()
+	h := &handler{memory: m, crowd: c.crowd}
 	pending := &vip.Outcome{Reason: vip.ClaimPending, Pool: vip.PoolRef{Group: "g", Kind: "k"}}
 	since := m.now()
 	pass(settle)
 	if got := h.remaining(pending, since); got > 0 {
 		t.Errorf("behind a silent provider it goes unreported for %s", got)
 	}
-	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
+	c.at = m.now()
+	c.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
 	if got := h.remaining(pending, since); got != settle {
 		t.Errorf("behind a busy one for %s, want %s", got, settle)
 	}
 	pass(patience - settle)
-	m.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
+	c.at = m.now()
+	c.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
 	if got := h.remaining(pending, since); got > 0 {
 		t.Errorf("for ever: %s more", got)
 	}

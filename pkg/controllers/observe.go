@@ -28,7 +28,11 @@ type observer struct {
 	hold      *kube.HoldGate
 	ledger    *ledger
 	memory    *memory
+	crowd     *crowd
 	settings  vip.Settings
+	// builds says that what is asked is whether a Cluster may be built, so that it
+	// matters of every Cluster, not only of held ones, what its class needs.
+	builds bool
 	// views remembers how a class was read, since a class serves many Clusters.
 	views sync.Map // vip.ClassKey -> classView
 }
@@ -127,17 +131,18 @@ func (o *observer) claim(cluster *vip.Cluster, role vip.Role, scope kube.PoolSco
 }
 
 // observeNeeds asks the class's patches, which costs some rendering, only where
-// the answer matters: when a variable is about to be withdrawn, and while a Cluster
-// is held back.
+// the answer matters: when a variable is about to be withdrawn, and where a Cluster
+// is to be built or let go.
 func (o *observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) {
 	disabled := s.Cluster.Annotations[vip.Ingress.EnabledAnnotation()] == "false"
-	if class == nil || (!disabled && !s.Cluster.Held()) {
+	asked := o.builds || s.Cluster.Held()
+	if class == nil || (!disabled && !asked) {
 		return
 	}
 	// The view of the class is shared by all its Clusters.
 	s.Class.Roles = maps.Clone(s.Class.Roles)
 	for role, variable := range s.Class.Roles {
-		if s.Cluster.Held() {
+		if asked {
 			variable.Consumed = variable.Declared && gate.Consumes(class.Spec.Patches, &s.Cluster, variable.Path)
 		}
 		if disabled && role == vip.Ingress {

@@ -58,7 +58,7 @@ func (o *observer) observeContest(s *vip.Snapshot) {
 		}
 		if pool := o.pools.Get(claim.Pool); pool != nil && !claim.Bound {
 			name := s.Cluster.Namespace + "/" + claim.Name
-			claim.PoolSeenSince, claim.Binding = o.memory.seenSince(name, pool.Seen), o.ledger.isBinding(name)
+			claim.PoolSeenSince, claim.Binding = o.crowd.seenSince(name, pool.Seen), o.ledger.isBinding(name)
 		}
 		if claim.Address == nil {
 			continue

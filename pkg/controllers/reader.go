@@ -29,7 +29,7 @@ type Reader struct {
 // NewReader reads the caches of kube.Warm, which must have synced. It creates no
 // controller: one that is not started would queue every event for ever.
 func NewReader(caches lassocache.SharedCacheFactory, pools *kube.Pools, leases *kube.Leases, settings vip.Settings) (*Reader, error) {
-	o := &observer{pools: pools, leases: leases, ledger: newLedger(), memory: newMemory(), settings: settings}
+	o := &observer{pools: pools, leases: leases, ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), settings: settings, builds: true}
 	var err error
 	if o.clusters, err = readerCache[*clusterv1.Cluster](caches, clusterv1.GroupVersion.WithKind("Cluster"), "clusters"); err != nil {
 		return nil, err
@@ -48,19 +48,14 @@ func NewReader(caches lassocache.SharedCacheFactory, pools *kube.Pools, leases *
 }
 
 // Observe reads everything that concerns the Cluster as it is given, which need not
-// be its newest version. The class is nil if it does not exist. It is ErrBehind if
+// be its newest version, as for a decision whether it may be built. It is ErrBehind if
 // the caches do not hold the Cluster at all: then they may lack its class and pools too.
-func (r *Reader) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, *clusterv1.ClusterClass, error) {
+func (r *Reader) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 	cached, err := r.observer.clusters.Get(cluster.Namespace, cluster.Name)
 	if err != nil || cached.UID != cluster.UID {
-		return nil, nil, fmt.Errorf("observe Cluster %s/%s: %w", cluster.Namespace, cluster.Name, ErrBehind)
+		return nil, fmt.Errorf("observe Cluster %s/%s: %w", cluster.Namespace, cluster.Name, ErrBehind)
 	}
-	snapshot, err := r.observer.observe(cluster)
-	if err != nil {
-		return nil, nil, err
-	}
-	class, err := r.observer.class(snapshot.Cluster.Class)
-	return snapshot, class, err
+	return r.observer.observe(cluster)
 }
 
 // readerCache is a typed view of a cache that others use too.

@@ -37,7 +37,7 @@ func newTestObserver(reads bool, clusters, addresses cache.Indexer) *observer {
 		claims:    generic.NewCache[*ipamv1.IPAddressClaim](newIndexer(), schema.GroupResource{Resource: "ipaddressclaims"}),
 		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Resource: "ipaddresses"}),
 		pools:     kube.NewPools(nil, nil, nil), leases: kube.NewLeases(nil, nil, "ours"),
-		ledger: newLedger(), memory: newMemory(),
+		ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil),
 	}
 }
 
@@ -65,9 +65,9 @@ func TestTheReaderIsBehindUntilItSeesTheVeryCluster(t *testing.T) {
 		behind    bool
 	}{{"one", "u-1", false}, {"one", "u-2", true}, {"two", "u-1", true}} {
 		asked := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: test.name, UID: types.UID(test.uid)}}
-		snapshot, class, err := r.Observe(asked)
-		if errors.Is(err, ErrBehind) != test.behind || (err == nil) != (snapshot != nil) || class != nil {
-			t.Errorf("%s %s: %v, %v, %v", test.name, test.uid, snapshot, class, err)
+		snapshot, err := r.Observe(asked)
+		if errors.Is(err, ErrBehind) != test.behind || (err == nil) != (snapshot != nil) {
+			t.Errorf("%s %s: %v, %v", test.name, test.uid, snapshot, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/rancher/lasso/pkg/controller"
@@ -53,13 +54,17 @@ func Register(ctx, writes context.Context, o Options) error {
 	}
 
 	memory := newMemory()
+	crowd := newCrowd(func(key string) {
+		namespace, name, _ := strings.Cut(key, "/")
+		clusters.EnqueueAfter(namespace, name, 0)
+	})
 	observer := &observer{
 		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
-		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, ledger: newLedger(), memory: memory, settings: o.Settings,
+		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, ledger: newLedger(), memory: memory, crowd: crowd, settings: o.Settings,
 	}
 	observer.addIndexers()
 	h := &handler{
-		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, waiters: newWaiters(),
+		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, crowd: crowd, waiters: newWaiters(),
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
 	}
 	keeper := newLeaseKeeper(observer)
@@ -70,7 +75,7 @@ func Register(ctx, writes context.Context, o Options) error {
 	if err := w.watch(ctx, claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
-	if err := o.HoldGate.OnChange(w.wakeHeld); err != nil {
+	if err := o.HoldGate.OnChange(ctx, w.wakeHeld); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
 	go keeper.run(ctx)

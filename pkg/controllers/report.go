@@ -22,9 +22,6 @@ import (
 // later.
 const settle = 15 * time.Second
 
-// calm is how long after the last claim of a crowd was bound success is reported.
-const calm = time.Second
-
 // patience is how long a claim may wait, unreported, behind others that its
 // provider is answering: providers answer one claim at a time.
 const patience = 2 * time.Minute
@@ -114,7 +111,7 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 	now := h.memory.now()
 	wait := settle - now.Sub(since)
 	if outcome.Reason == vip.ClaimPending {
-		behind := min(settle-now.Sub(h.memory.lastAnswer(outcome.Pool)), patience-now.Sub(since))
+		behind := min(settle-now.Sub(h.crowd.lastAnswer(outcome.Pool)), patience-now.Sub(since))
 		wait = max(wait, behind)
 	}
 	return wait
@@ -124,7 +121,7 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 // status written then loses Cluster API as many of its own writes.
 func (h *handler) untilCalm(outcome *vip.Outcome, since time.Time) time.Duration {
 	now := h.memory.now()
-	last := h.memory.lastAnswer(outcome.Pool)
+	last := h.crowd.lastAnswer(outcome.Pool)
 	if last.Before(since) {
 		last = since
 	}

@@ -62,10 +62,10 @@ func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 	w.observer.ledger.onClaim(old, current)
 	w.observer.memory.sawClaim(claimKey(claim))
 	if current == nil || !waitsForAddress(current) {
-		w.observer.memory.settled(claimKey(claim))
+		w.observer.crowd.settled(claimKey(claim))
 		if old != nil && waitsForAddress(old) {
 			if current != nil && current.Status.AddressRef.Name != "" {
-				w.observer.memory.answer(current.Spec.PoolRef)
+				w.observer.crowd.answer(current.Spec.PoolRef)
 			}
 			w.inviteTo(old.Spec.PoolRef, old.Namespace)
 		}

@@ -97,7 +97,7 @@ func listening() (w *waker, woken func() []string) {
 		byClassName + " rke2":   {clusterNamed("named")},
 		byClass + " team-a/k3s": {clusterNamed("namespaced")},
 	}}
-	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), ledger: newLedger(), memory: newMemory()}
+	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil)}
 	w = &waker{
 		observer: o, classes: &classReporter{recorder: &record.FakeRecorder{}, observer: o},
 		waiters: newWaiters(),

@@ -65,12 +65,12 @@ func (s *Server) beforeClusterCreate(body []byte) any {
 	if observer == nil {
 		return answer(key, waitSync)
 	}
-	snapshot, class, err := (*observer).Observe(cluster)
+	snapshot, err := (*observer).Observe(cluster)
 	if err != nil {
 		logrus.WithError(err).WithField("cluster", key).Debug("The hook cannot observe a Cluster")
 		return answer(key, waitBehind)
 	}
-	return answer(key, verdict(snapshot, class))
+	return answer(key, verdict(snapshot))
 }
 
 func answer(cluster, message string) *hooksv1.BeforeClusterCreateResponse {

@@ -9,6 +9,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/yaml"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -23,17 +24,22 @@ type fakeObserver struct {
 	panics   bool
 }
 
-func (f *fakeObserver) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, *clusterv1.ClusterClass, error) {
+func (f *fakeObserver) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 	if f.panics {
 		panic("on purpose")
 	}
 	if f.err != nil {
-		return nil, nil, f.err
+		return nil, f.err
 	}
 	class := f.classes[cluster.Spec.Topology.ClassRef.Name]
-	return &vip.Snapshot{
+	s := &vip.Snapshot{
 		Cluster: kube.Cluster(cluster), Class: kube.Class(class), Pools: f.pools, Claims: f.claims, Settings: f.settings,
-	}, class, nil
+	}
+	for role, variable := range s.Class.Roles {
+		variable.Consumed = variable.Declared && gate.Consumes(class.Spec.Patches, &s.Cluster, variable.Path)
+		s.Class.Roles[role] = variable
+	}
+	return s, nil
 }
 
 const classHead = `

@@ -6,15 +6,14 @@ import (
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
-	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// Observer reads everything that concerns the Cluster as it is given. The class is
-// nil if it does not exist. It may be called concurrently.
+// Observer reads everything that concerns the Cluster as it is given, with what its
+// class consumes. It may be called concurrently.
 type Observer interface {
-	Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, *clusterv1.ClusterClass, error)
+	Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error)
 }
 
 // What a Cluster waits for, whatever its roles. All messages are constant: Cluster
@@ -35,7 +34,7 @@ func stranger(cluster *clusterv1.Cluster, settings vip.Settings) bool {
 }
 
 // verdict returns what the Cluster waits for; empty means that it may be built.
-func verdict(s *vip.Snapshot, class *clusterv1.ClusterClass) string {
+func verdict(s *vip.Snapshot) string {
 	decision := vip.Plan(s)
 	switch decision.Skipped {
 	case "":
@@ -45,7 +44,7 @@ func verdict(s *vip.Snapshot, class *clusterv1.ClusterClass) string {
 	default:
 		return ""
 	}
-	if class == nil || !s.Class.Exists || !s.Class.Ready {
+	if !s.Class.Exists || !s.Class.Ready {
 		return waitClass
 	}
 	var waits []string
@@ -54,22 +53,11 @@ func verdict(s *vip.Snapshot, class *clusterv1.ClusterClass) string {
 		if outcome == nil || outcome.Reason == vip.Disabled || outcome.Reason == vip.VariableInUse {
 			continue
 		}
-		if !s.Carries(role) && uses(s, class, role) {
+		if !s.Carries(role) && s.WaitsFor(role) {
 			waits = append(waits, fmt.Sprintf("waiting for the %s VIP: %s (see condition %s of the Cluster)", role, text(outcome), role.ConditionType()))
 		}
 	}
 	return strings.Join(waits, "; ")
-}
-
-// uses tells whether infrastructure that is built without the role's VIP would lack
-// it: a patch of the class reads the variable. Where the class has no variable for
-// the control plane, providers read the endpoint from the Cluster.
-func uses(s *vip.Snapshot, class *clusterv1.ClusterClass, role vip.Role) bool {
-	variable := s.Class.Roles[role]
-	if !variable.Declared {
-		return role == vip.ControlPlane
-	}
-	return gate.Consumes(class.Spec.Patches, &s.Cluster, variable.Path)
 }
 
 // inProgress stands for every step that passes by itself: the message must not

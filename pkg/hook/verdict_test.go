@@ -96,8 +96,8 @@ func TestVerdict(t *testing.T) {
 			if test.class != nil {
 				observer.classes["k"] = test.class
 			}
-			snapshot, class, _ := observer.Observe(newCluster("k", test.options...))
-			got := verdict(snapshot, class)
+			snapshot, _ := observer.Observe(newCluster("k", test.options...))
+			got := verdict(snapshot)
 			if len(test.want) == 0 && got != passes {
 				t.Errorf("it waits: %s", got)
 			}
@@ -126,8 +126,8 @@ func TestTheMessageStaysWhileAVIPIsOnItsWay(t *testing.T) {
 	seen := map[string]bool{}
 	for _, claim := range []*vip.Claim{nil, pending, &bound, &known} {
 		observer.claims = map[vip.Role]*vip.Claim{vip.ControlPlane: claim}
-		snapshot, class, _ := observer.Observe(newCluster("k"))
-		seen[verdict(snapshot, class)] = true
+		snapshot, _ := observer.Observe(newCluster("k"))
+		seen[verdict(snapshot)] = true
 	}
 	if len(seen) != 1 || seen[passes] {
 		t.Errorf("the messages are %v", seen)

@@ -55,8 +55,9 @@ func (g *HoldGate) On() bool {
 	return (exists && err == nil) || !g.informer.HasSynced()
 }
 
-// OnChange calls the handler when the gate is switched on or off.
-func (g *HoldGate) OnChange(handler func()) error {
+// OnChange calls the handler when the gate is switched on or off, and when it turns
+// out, later than Start waits, that it was off all the time.
+func (g *HoldGate) OnChange(ctx context.Context, handler func()) error {
 	if g == nil {
 		return nil
 	}
@@ -65,5 +66,12 @@ func (g *HoldGate) OnChange(handler func()) error {
 			handler()
 		}
 	})
+	if !g.informer.HasSynced() {
+		go func() {
+			if cache.WaitForCacheSync(ctx.Done(), g.informer.HasSynced) {
+				handler()
+			}
+		}()
+	}
 	return err
 }

@@ -112,7 +112,7 @@ type ClassVariable struct {
 	// VIP; empty if the class prevents it.
 	Ungated string
 	// Consumed says that an enabled patch of the class uses the variable. It is known
-	// of held Clusters only.
+	// of held Clusters, and of those of which somebody asks whether they may be built.
 	Consumed bool
 }
 

@@ -19,6 +19,7 @@ type Options struct {
 	Rounds   int           // how often the floor and the allocator alternate
 	Script   bool          // put a script that allocates, see Round, between the two
 	Alone    int           // how many Clusters are created one after another, each alone; 0 leaves that out
+	Backlog  int           // how many Clusters wait for an allocator that starts late; 0 leaves that out
 	Quiet    time.Duration // how long to listen when nothing changes; 0 leaves that out
 	Progress io.Writer     // one line per step
 }
@@ -28,6 +29,7 @@ type Report struct {
 	Options Options
 	Rounds  []Round
 	Alone   Alone
+	Backlog Backlog
 }
 
 // Round is the floor and the allocator after one another, from equal starts.
@@ -61,6 +63,11 @@ func Run(ctx context.Context, cluster *management.Cluster, o Options) (*Report, 
 	if o.Alone > 0 {
 		if report.Alone, err = w.alone(ctx, o.Alone); err != nil {
 			return nil, fmt.Errorf("one cluster alone: %w", err)
+		}
+	}
+	if o.Backlog > 0 {
+		if report.Backlog, err = w.backlog(ctx, o.Backlog); err != nil {
+			return nil, fmt.Errorf("backlog: %w", err)
 		}
 	}
 	return report, nil

@@ -28,17 +28,23 @@ type timeline struct {
 // done is the end of the measurement for one Cluster, with an allocator and
 // without: both claims are bound and the Cluster carries both VIPs.
 func (t timeline) done() time.Time {
-	last := t.carried
-	for _, role := range roles {
-		bound := t.bound[role]
-		if last.IsZero() || bound.IsZero() {
-			return time.Time{}
-		}
-		if bound.After(last) {
-			last = bound
-		}
+	return latest(t.carried, t.allBound())
+}
+
+// allBound is when the last of both claims was bound.
+func (t timeline) allBound() time.Time {
+	return latest(t.bound[observe.ControlPlane], t.bound[observe.Ingress])
+}
+
+// latest is when both have happened; zero as long as one has not.
+func latest(a, b time.Time) time.Time {
+	switch {
+	case a.IsZero() || b.IsZero():
+		return time.Time{}
+	case a.After(b):
+		return a
 	}
-	return last
+	return b
 }
 
 // recorder writes the timelines of all Clusters.

@@ -28,6 +28,9 @@ func (r *Report) Print(w io.Writer) {
 	if r.Options.Alone > 0 {
 		r.Alone.print(w)
 	}
+	if r.Options.Backlog > 0 {
+		r.Backlog.print(w, r.Options.Backlog)
+	}
 }
 
 func (r *Report) ratios() []float64 {
@@ -155,6 +158,14 @@ func (a Alone) print(w io.Writer) {
 	t.AppendRow(table.Row{"ours ÷ script, p50", "", number(a.Ratio())})
 	render(w, fmt.Sprintf("one cluster alone, %d times", len(a.Ours)), t)
 	fmt.Fprintln(w, "script: both claims at once, wait for their addresses by watch, one patch; no allocator.")
+}
+
+func (b Backlog) print(w io.Writer, clusters int) {
+	t := newTable("", "provider", "ours")
+	t.AppendRow(table.Row{"until the last one", seconds(b.Provider), seconds(b.Ours)})
+	t.AppendRow(table.Row{"ours ÷ provider", "", number(b.Ratio())})
+	render(w, fmt.Sprintf("%d clusters that waited for an allocator", clusters), t)
+	fmt.Fprintln(w, "provider: the claims of all, made at once by a script, until the last is bound; nothing is built meanwhile.")
 }
 
 func newTable(columns ...string) table.Writer {

@@ -1,7 +1,7 @@
 // Command bench measures the allocator against a script on a management cluster
 // of its own:
 //
-//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-script] [-alone 20] [-quiet 10s]
+//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-script] [-alone 20] [-backlog 200] [-quiet 10s]
 package main
 
 import (
@@ -24,6 +24,7 @@ func main() {
 	flag.IntVar(&options.Rounds, "rounds", 1, "how often the floor and the allocator alternate")
 	flag.BoolVar(&options.Script, "script", false, "also measure a script that allocates: the price of the class's gate alone")
 	flag.IntVar(&options.Alone, "alone", 20, "how many clusters are created one after another, each alone (0: leave that out)")
+	flag.IntVar(&options.Backlog, "backlog", 0, "how many clusters wait for an allocator that starts late (0: leave that out)")
 	flag.DurationVar(&options.Quiet, "quiet", 10*time.Second, "how long to listen when nothing changes (0: leave that out)")
 	keep := flag.Bool("keep", false, "keep the folder with the logs")
 	flag.Parse()
@@ -38,8 +39,8 @@ func main() {
 }
 
 func run(ctx context.Context, options bench.Options, keep bool) error {
-	if options.Clusters < 1 || options.Rounds < 0 || options.Alone < 0 {
-		return fmt.Errorf("%d clusters, %d rounds, %d alone: too few", options.Clusters, options.Rounds, options.Alone)
+	if options.Clusters < 1 || options.Rounds < 0 || options.Alone < 0 || options.Backlog < 0 {
+		return fmt.Errorf("%d clusters, %d rounds, %d alone, %d backlog: too few", options.Clusters, options.Rounds, options.Alone, options.Backlog)
 	}
 	fmt.Fprintln(os.Stderr, "building the allocator")
 	if _, err := allocator.Build(ctx); err != nil {

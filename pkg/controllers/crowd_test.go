@@ -1,0 +1,139 @@
+package controllers
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+var (
+	somePool  = vip.PoolRef{Group: "g", Kind: "k", Name: "p"}
+	otherPool = vip.PoolRef{Group: "g", Kind: "other", Name: "p"}
+)
+
+// testCrowd is a crowd whose time goes on by hand only, and whom it woke.
+type testCrowd struct {
+	*crowd
+	at    time.Time
+	woken []string
+}
+
+func newTestCrowd() *testCrowd {
+	t := &testCrowd{at: time.Unix(1_000_000_000, 0)}
+	t.crowd = newCrowd(func(key string) { t.woken = append(t.woken, key) })
+	t.now = func() time.Time { return t.at }
+	// The test calls stalled itself.
+	t.watched = true
+	return t
+}
+
+func (t *testCrowd) pass(d time.Duration) { t.at = t.at.Add(d) }
+
+// claims makes so many, and has the provider bind another one.
+func (t *testCrowd) claims(n int) {
+	for i := range n {
+		t.made(fmt.Sprintf("a/%d", i), somePool)
+	}
+	t.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k", Name: "another"})
+}
+
+func TestWhatWasSeenBeforeAClaimSaysNothingOfIt(t *testing.T) {
+	c := newTestCrowd()
+	before := c.at
+	c.made("a/1", somePool)
+	c.pass(time.Second)
+	if c.seenSince("a/1", before) {
+		t.Error("a status from before the claim counts")
+	}
+	if !c.seenSince("a/1", c.at) {
+		t.Error("a status from after the claim does not count")
+	}
+	if !c.seenSince("a/2", before) {
+		t.Error("a claim of an earlier process is older than anything")
+	}
+	c.settled("a/1")
+	if !c.seenSince("a/1", before) {
+		t.Error("a settled claim is remembered")
+	}
+}
+
+func TestVIPsAreKeptBackWhileAProviderWorksThroughACrowd(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		claims int
+		pools  []vip.PoolRef
+		idle   time.Duration
+		keeps  bool
+	}{
+		{name: "nothing is published", claims: 2 * few},
+		{name: "few claims", claims: few, pools: []vip.PoolRef{somePool}},
+		{name: "many claims", claims: few + 1, pools: []vip.PoolRef{somePool}, keeps: true},
+		{name: "another provider", claims: 2 * few, pools: []vip.PoolRef{otherPool}},
+		{name: "either provider", claims: 2 * few, pools: []vip.PoolRef{otherPool, somePool}, keeps: true},
+		{name: "the provider binds nothing", claims: 2 * few, pools: []vip.PoolRef{somePool}, idle: calm},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newTestCrowd()
+			c.claims(test.claims)
+			c.pass(test.idle)
+			if got := c.keeps("a/b", test.pools...); got != test.keeps {
+				t.Errorf("it keeps: %v", got)
+			}
+		})
+	}
+}
+
+func TestTheLastOfACrowdSetsTheOthersFree(t *testing.T) {
+	c := newTestCrowd()
+	c.claims(few + 2)
+	c.keeps("a/b", somePool)
+	if c.settled("a/0"); len(c.woken) > 0 {
+		t.Errorf("one of many woke %v", c.woken)
+	}
+	if c.settled("a/1"); len(c.woken) != 1 || c.woken[0] != "a/b" {
+		t.Errorf("the last of many woke %v", c.woken)
+	}
+	if c.keeps("a/b", somePool) {
+		t.Error("it is kept back for a few")
+	}
+	if c.settled("a/2"); len(c.woken) != 1 {
+		t.Errorf("one that is free was woken again: %v", c.woken)
+	}
+}
+
+func TestNobodyIsKeptBackForEver(t *testing.T) {
+	c := newTestCrowd()
+	c.claims(2 * few)
+	c.keeps("a/b", somePool)
+	if c.stalled(); len(c.woken) > 0 {
+		t.Errorf("a busy provider woke %v", c.woken)
+	}
+	c.pass(calm)
+	if c.stalled(); len(c.woken) != 1 {
+		t.Errorf("a provider that binds nothing more woke %v", c.woken)
+	}
+	// It goes on, and so do new claims: the wait is counted from its beginning.
+	c.pass(longest - calm)
+	c.claims(2 * few)
+	if c.stalled(); len(c.woken) != 2 {
+		t.Errorf("after %s %v are woken", longest, c.woken)
+	}
+	if c.keeps("a/b", somePool) {
+		t.Errorf("it is kept back after %s", longest)
+	}
+	c.keeps("a/c", somePool)
+	c.pass(longest)
+	c.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
+	if c.keeps("a/d", somePool) {
+		t.Error("claims that nobody binds count for ever")
+	}
+	c.woken = nil
+	c.forget("a/c")
+	if c.stalled(); len(c.woken) > 0 {
+		t.Errorf("one that is gone is woken: %v", c.woken)
+	}
+}
