@@ -2,12 +2,14 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/rancher/wrangler/v3/pkg/signals"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/cli"
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
 	"github.com/gorizond/capi-vip-allocator/pkg/server"
 	"github.com/gorizond/capi-vip-allocator/pkg/version"
@@ -18,8 +20,12 @@ import (
 
 func main() {
 	if err := command().ExecuteContext(signals.SetupSignalContext()); err != nil {
-		logrus.Error(err)
-		os.Exit(1)
+		var code cli.ExitCode
+		if !errors.As(err, &code) {
+			logrus.Error(err)
+			code = 1
+		}
+		os.Exit(int(code))
 	}
 }
 
@@ -37,5 +43,6 @@ func command() *cobra.Command {
 	}
 	root.SetArgs(config.DropConcurrency(os.Args[1:]))
 	c.BindFlags(root.Flags())
+	root.AddCommand(cli.LintCommand())
 	return root
 }

@@ -472,6 +472,45 @@ func TestGuardsThatArePrintedInTheDocumentation(t *testing.T) {
 	check(t, inspect(c, vip.Ingress), gate.Gated, "", "p2")
 }
 
+// Seen on Cluster API 1.14.2: "failed to calculate ignore paths: failed to retrieve
+// spec.controlPlaneEndpoint.host: … <nil> is of the type <nil>, expected string".
+func TestATemplateThatLeavesTheHostNull(t *testing.T) {
+	const (
+		host     = "/spec/template/spec/controlPlaneEndpoint/host"
+		endpoint = "/spec/template/spec/controlPlaneEndpoint"
+		external = "{name: remote, external: {generatePatchesExtension: x}}"
+	)
+	sets := func(name, selector, path, from string) string {
+		return "{name: " + name + ", definitions: [{selector: " + selector + ", jsonPatches: [{op: add, path: " + path + ", valueFrom: {" + from + "}}]}]}"
+	}
+	plain := "template: '{{ .clusterVip }}'"
+	for _, test := range []struct {
+		name, variable string
+		patches        []string
+		state          gate.State
+		why, patch     string
+	}{
+		{"with an empty default", defaults, []string{sets("p", onInfra, host, plain)}, gate.Gated, "", "p"},
+		{"stated as empty", loose, []string{sets("p", onInfra, host, "template: '{{ with .clusterVip }}{{ . }}{{ end }}'")}, gate.Gated, "", "p"},
+		{"in an object", defaults, []string{sets("p", onInfra, endpoint, "template: '{host: {{ .clusterVip }}, port: 6443}'")}, gate.Gated, "", "p"},
+		{"and holds another patch", defaults, []string{sets("p", onInfra, host, plain), sets("q", onControl, "/x", plain)}, gate.Gated, "", "p"},
+		{"without default", strict, []string{sets("p", onInfra, host, plain)}, gate.Ungated, "<no value>", "p"},
+		{"in quotes", defaults, []string{sets("p", onInfra, host, `template: '"{{ .clusterVip }}"'`)}, gate.Ungated, "the default", "p"},
+		{"in an object in quotes", defaults, []string{sets("p", onInfra, endpoint, `template: '{host: "{{ .clusterVip }}"}'`)}, gate.Ungated, "the default", "p"},
+		{"by valueFrom.variable", defaults, []string{sets("p", onInfra, host, "variable: clusterVip")}, gate.Ungated, "the default", "p"},
+		{"elsewhere", defaults, []string{sets("p", onInfra, "/spec/template/spec/host", plain)}, gate.Ungated, "the default", "p"},
+		{"of the control plane", defaults, []string{sets("p", onControl, host, plain)}, gate.Ungated, "the default", "p"},
+		{"beside a patch that sets it too", defaults, []string{sets("p", onInfra, host, plain), sets("q", onInfra, host, "variable: clusterVip")}, gate.Ungated, "the default", "p"},
+		{"beside a patch that sets all", defaults, []string{sets("p", onInfra, host, plain), sets("q", onInfra, "/spec/template/spec", "template: '{}'")}, gate.Ungated, "the default", "p"},
+		{"beside an external patch", defaults, []string{sets("p", onInfra, host, plain), external}, gate.Ungated, "the default", "p"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			patches := must[[]clusterv1.ClusterClassPatch](t, "["+strings.Join(test.patches, ", ")+"]")
+			check(t, inspect(newClass(t, variable("clusterVip", test.variable), patches...), vip.ControlPlane), test.state, test.why, test.patch)
+		})
+	}
+}
+
 func TestExternalPatches(t *testing.T) {
 	external := clusterv1.ClusterClassPatch{Name: "remote", External: &clusterv1.ExternalPatchDefinition{GeneratePatchesExtension: "x"}}
 	own := must[[]clusterv1.ClusterClassVariable](t, variable("clusterVip", strict))[0]

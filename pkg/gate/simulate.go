@@ -15,7 +15,7 @@ import (
 type kind int
 
 const (
-	// waits: it fails, and with it the whole pass of the topology controller.
+	// waits: it fails, or what it makes of the template does, and with it the whole pass of the topology controller.
 	waits kind = iota
 	// takesOther: it takes its value from a variable that holds something else.
 	takesOther
@@ -66,7 +66,7 @@ func (s *simulation) effects() []effect {
 }
 
 func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []effect {
-	var values []*clusterv1.JSONPatchValue
+	var values []*clusterv1.JSONPatch
 	selected := false
 	for i := range patch.Definitions {
 		definition := &patch.Definitions[i]
@@ -74,10 +74,11 @@ func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []eff
 			continue
 		}
 		selected = true
-		for _, jsonPatch := range definition.JSONPatches {
+		for j := range definition.JSONPatches {
+			jsonPatch := &definition.JSONPatches[j]
 			// A remove has no value, whatever it says.
 			if jsonPatch.ValueFrom != nil && (jsonPatch.Op == "add" || jsonPatch.Op == "replace") {
-				values = append(values, jsonPatch.ValueFrom)
+				values = append(values, jsonPatch)
 			}
 		}
 	}
@@ -91,8 +92,8 @@ func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []eff
 	if !goOn {
 		return effects
 	}
-	for _, from := range values {
-		if e, acts := s.take(base, from, worlds); acts {
+	for _, jsonPatch := range values {
+		if e, acts := s.take(base, jsonPatch, to, worlds); acts {
 			effects = append(effects, e)
 		}
 	}
@@ -132,7 +133,8 @@ func enabling(base *effect, worlds []world, subject *subject) (effects []effect,
 }
 
 // take evaluates one value of a patch that is on.
-func (s *simulation) take(base effect, from *clusterv1.JSONPatchValue, worlds []world) (e effect, acts bool) {
+func (s *simulation) take(base effect, jsonPatch *clusterv1.JSONPatch, to *target, worlds []world) (e effect, acts bool) {
+	from := jsonPatch.ValueFrom
 	read, other := func(in inputs) (string, error) { return in.valueOf(from.Variable) }, takesOther
 	mentioned := touches(from.Variable, s.subject.path)
 	if from.Template != "" {
@@ -148,6 +150,8 @@ func (s *simulation) take(base effect, from *clusterv1.JSONPatchValue, worlds []
 		base.kind = waits
 	case result.with == result.without:
 		return base, false
+	case s.leavesHostNull(jsonPatch, to, result.without):
+		base.kind = waits
 	case other == rendersOther && strings.Count(result.without, noValue) > strings.Count(result.with, noValue):
 		base.kind = rendersNoValue
 	default:

@@ -58,3 +58,15 @@ func TestWhereNamesTheField(t *testing.T) {
 		})
 	}
 }
+
+func TestAHolderIsNamedAsFarAsItIsKnown(t *testing.T) {
+	for want, holder := range map[string]vip.Holder{
+		"Cluster team-a/c1 (Lease x)": {Kind: "Cluster", Name: "team-a/c1", Where: "Lease x"},
+		"Cluster c1":                  {Kind: "Cluster", Name: "c1"},
+		"IPAddress team-a/a":          {Kind: "IPAddress", Namespace: "team-a", Name: "a"},
+	} {
+		if got := holder.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

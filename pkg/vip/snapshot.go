@@ -177,9 +177,12 @@ type Holder struct {
 	Rival bool
 }
 
-// String returns "Kind namespace/name (where)".
+// String returns "Kind namespace/name (where)", as far as these are known.
 func (h Holder) String() string {
-	text := h.Kind + " " + h.Namespace + "/" + h.Name
+	text := h.Kind + " " + h.Name
+	if h.Namespace != "" {
+		text = h.Kind + " " + h.Namespace + "/" + h.Name
+	}
 	if h.Where != "" {
 		text += " (" + h.Where + ")"
 	}
