@@ -76,7 +76,7 @@ func (h *handler) patchCluster(p *pass) error {
 		return nil
 	}
 	if because, again := h.memory.refused(p.key, h.attempt(p)); because != "" {
-		h.setRefused(p, because)
+		setRefused(p, because)
 		h.wakeIn(p.cluster.Namespace, p.cluster.Name, again)
 		return nil
 	}
@@ -101,9 +101,12 @@ func (h *handler) send(p *pass) error {
 	p.cluster = updated
 	for role, outcome := range p.decision.Roles {
 		if outcome.Published {
-			h.metrics.Allocated(role, p.snapshot.Cluster.Class.Name, h.memory.published(p.key, role))
+			age := h.memory.now().Sub(updated.CreationTimestamp.Time)
+			h.metrics.Allocated(role, p.snapshot.Cluster.Class.Name, h.memory.published(p.key, role), age)
 			h.log(p.key, outcome).Info("Published VIP")
 		}
+		// What is done cannot fail any more, whatever becomes of the other role's Lease.
+		outcome.Changes, outcome.Published = false, false
 	}
 	return leaseErr
 }
@@ -122,7 +125,7 @@ func (h *handler) failed(p *pass, err error) error {
 	}
 	if err != nil {
 		p.unsure = true
-		h.setRefused(p, "the API server did not take the change: "+err.Error())
+		h.patchFailed(p, "the API server did not take the change: "+err.Error())
 	}
 	return err
 }
@@ -134,17 +137,26 @@ func gone(err error) bool {
 		status.Status().Details != nil && status.Status().Details.Kind == "clusters"
 }
 
+// patchFailed counts a patch that was sent in vain.
+func (h *handler) patchFailed(p *pass, because string) {
+	for role, outcome := range p.decision.Roles {
+		if outcome.Changes {
+			h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClusterPatchFailed)
+		}
+	}
+	setRefused(p, because)
+}
+
 // setRefused gives the reason to every role that the patch was to change.
-func (h *handler) setRefused(p *pass, because string) {
+func setRefused(p *pass, because string) {
 	for _, outcome := range p.decision.Roles {
 		if outcome.Changes {
-			h.setRefusedRole(p, outcome, because)
+			setRefusedRole(p, outcome, because)
 		}
 	}
 }
 
-func (h *handler) setRefusedRole(p *pass, outcome *vip.Outcome, because string) {
-	h.metrics.Failed(outcome.Role, p.snapshot.Cluster.Class.Name, metrics.ClusterPatchFailed)
+func setRefusedRole(p *pass, outcome *vip.Outcome, because string) {
 	outcome.Reason, outcome.Message = vip.PatchRefused, vip.Short(because)
 	outcome.Changes, outcome.Published, outcome.Release = false, false, nil
 	p.decision.Conditions[outcome.Role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message}
@@ -201,7 +213,7 @@ func (h *handler) patchEachRole(p *pass, cause error) error {
 	if len(changed) == 0 {
 		logrus.WithField("cluster", p.key).Warn("The pause of this held Cluster cannot be lifted: " + refusal)
 	}
-	h.setRefused(p, refusal)
+	h.patchFailed(p, refusal)
 	return nil
 }
 

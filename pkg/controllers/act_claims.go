@@ -82,6 +82,7 @@ func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bo
 		return true, nil
 	}
 	if err := h.claims.TakeBack(h.ctx, &p.snapshot.Cluster, outcome.Role, pool, outcome.Address); err != nil {
+		h.metrics.Failed(outcome.Role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)
 		h.notMade(name, outcome)
 		return false, err
 	}
@@ -147,7 +148,8 @@ func (h *handler) leaveOut(p *pass, left *vip.Outcome, cause error) {
 	left.Published, left.Changes, left.Release = false, true, nil
 	p.decision.Roles[left.Role] = left
 	p.unsure = true
-	h.setRefusedRole(p, left, "the Lease that decides over the address cannot be made: "+cause.Error())
+	h.metrics.Failed(left.Role, p.snapshot.Cluster.Class.Name, metrics.LeaseFailed)
+	setRefusedRole(p, left, "the Lease that decides over the address cannot be made: "+cause.Error())
 }
 
 // releaseClaim deletes a claim unless it changed since it was read; then its own
@@ -164,8 +166,10 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil
 	}
-	if err == nil {
-		h.log(p.key, outcome).Info("Released claim")
+	if err != nil {
+		h.metrics.Failed(outcome.Role, p.snapshot.Cluster.Class.Name, metrics.ClaimReleaseFailed)
+		return err
 	}
-	return err
+	h.log(p.key, outcome).Info("Released claim")
+	return nil
 }

@@ -1,16 +1,12 @@
 package controllers
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/record"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
-	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -43,34 +39,4 @@ func reasonOf(finding gate.Finding) string {
 		return string(vip.VariableRefused)
 	}
 	return string(vip.ClassUngated)
-}
-
-// classGates shows the gate of every class to Prometheus.
-type classGates struct{ observer *observer }
-
-// Describe implements prometheus.Collector.
-func (g *classGates) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- metrics.ClassGate()
-}
-
-// Collect implements prometheus.Collector. Classes of one name are summed up.
-func (g *classGates) Collect(series chan<- prometheus.Metric) {
-	classes, err := g.observer.classes.List(metav1.NamespaceAll, labels.Everything())
-	if err != nil {
-		series <- prometheus.NewInvalidMetric(metrics.ClassGate(), err)
-		return
-	}
-	type gauge struct{ class, role, state string }
-	counts := map[gauge]int{}
-	for _, class := range classes {
-		view := g.observer.inspect(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class)
-		for role, finding := range view.gates {
-			if finding.State != gate.Unconcerned {
-				counts[gauge{class.Name, string(role), string(finding.State)}]++
-			}
-		}
-	}
-	for g, count := range counts {
-		series <- prometheus.MustNewConstMetric(metrics.ClassGate(), prometheus.GaugeValue, float64(count), g.class, g.role, g.state)
-	}
 }

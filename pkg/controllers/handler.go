@@ -100,9 +100,12 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
 		h.waiters.remove(key)
+		h.memory.skipped(key)
 		return metrics.Skipped, h.patchCluster(p)
 	}
+	h.memory.planned(key, p.snapshot.Cluster.UID, &p.decision)
 	err = h.act(p)
+	h.memory.decided(key, p.cluster, &p.decision)
 	if h.waiters.set(key, cluster, p.snapshot, &p.decision, began) {
 		h.wakeIn(cluster.Namespace, cluster.Name, 0)
 	}

@@ -31,6 +31,8 @@ type memory struct {
 }
 
 type clusterMemory struct {
+	// uid is that of the Cluster that was planned last, empty before.
+	uid string
 	// written is the resourceVersion that our last write returned, at when.
 	written   string
 	writtenAt time.Time
@@ -52,6 +54,10 @@ type roleMemory struct {
 	// reason is the role's outcome, since when it has had it.
 	reason vip.Reason
 	since  time.Time
+	// waitsFor is what the last pass left the role waiting for, empty if for nothing;
+	// waitsSince is since when the role has lacked what it needs.
+	waitsFor   vip.Reason
+	waitsSince time.Time
 }
 
 type createdClaim struct {
@@ -268,26 +274,4 @@ func (m *memory) outcome(key string, role vip.Role, reason vip.Reason) time.Time
 		r.reason, r.since = reason, m.now()
 	}
 	return r.since
-}
-
-// withoutVIP notes that the role lacks its VIP.
-func (m *memory) withoutVIP(key string, role vip.Role) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if r := m.cluster(key).roles[role]; r.firstSeen.IsZero() {
-		r.firstSeen = m.now()
-	}
-}
-
-// published returns how long the role was seen without its VIP, and forgets it.
-func (m *memory) published(key string, role vip.Role) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := m.cluster(key).roles[role]
-	if r.firstSeen.IsZero() {
-		return 0
-	}
-	waited := m.now().Sub(r.firstSeen)
-	r.firstSeen = time.Time{}
-	return waited
 }

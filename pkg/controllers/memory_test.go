@@ -164,26 +164,6 @@ func TestSinceWhenAnOutcomeIsSo(t *testing.T) {
 	}
 }
 
-func TestHowLongARoleWaitedForItsVIP(t *testing.T) {
-	m, pass := clock()
-	if m.published("a/b", vip.Ingress) != 0 {
-		t.Error("it waited before it was seen")
-	}
-	m.withoutVIP("a/b", vip.Ingress)
-	pass(2 * time.Second)
-	m.withoutVIP("a/b", vip.Ingress)
-	pass(time.Second)
-	if got := m.published("a/b", vip.ControlPlane); got != 0 {
-		t.Errorf("the other role waited %s", got)
-	}
-	if got := m.published("a/b", vip.Ingress); got != 3*time.Second {
-		t.Errorf("it waited %s", got)
-	}
-	if got := m.published("a/b", vip.Ingress); got != 0 {
-		t.Errorf("it waited again, %s", got)
-	}
-}
-
 func TestTheFirstVIPWaitsForTheSecond(t *testing.T) {
 	pool := vip.PoolRef{Group: "g", Kind: "k", Name: "p"}
 	m, pass := clock()

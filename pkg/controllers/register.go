@@ -74,7 +74,17 @@ func Register(ctx, writes context.Context, o Options) error {
 		return fmt.Errorf("register controllers: %w", err)
 	}
 	go keeper.run(ctx)
-	o.Metrics.Collect(&classGates{observer: observer})
+	observer.show(o.Metrics)
 	clusters.OnChange(ctx, clusterHandler, h.onChange)
 	return nil
+}
+
+// show has the gauges read at each scrape, by this replica alone: every other would
+// count the same objects again.
+func (o *observer) show(m *metrics.Metrics) {
+	m.Show(o.showPools, metrics.PoolsAvailable, metrics.PoolAddressesTotal, metrics.PoolAddressesFree, metrics.PoolAddressesUsed)
+	m.Show(o.showClaims, metrics.ClaimsTotal, metrics.ClaimsReady, metrics.ClaimsPending)
+	m.Show(o.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting)
+	m.Show(o.showHeld, metrics.HeldClusters, metrics.OldestHeld)
+	m.Show(o.showClasses, metrics.ClassGate)
 }

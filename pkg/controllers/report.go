@@ -29,6 +29,13 @@ const calm = time.Second
 // provider is answering: providers answer one claim at a time.
 const patience = 2 * time.Minute
 
+// failures are the outcomes that count as one, once each time that a Cluster comes
+// to them: as its condition outlives this process, a restart counts none anew.
+var failures = map[vip.Reason]metrics.Failure{
+	vip.AddressInvalid: metrics.IPResolutionFailed,
+	vip.AddressInUse:   metrics.DuplicateRefused,
+}
+
 // reporter tells people.
 type reporter struct {
 	recorder record.EventRecorder
@@ -60,8 +67,8 @@ func (h *handler) report(p *pass) error {
 		condition, reported := p.decision.Conditions[role.ConditionType()]
 		if old, existed := before[role.ConditionType()]; reported && (!existed || old.Reason != condition.Reason) {
 			h.reporter.event(p.cluster, role, condition.Reason, condition.Message)
-			if outcome.Reason == vip.AddressInvalid || outcome.Reason == vip.AddressInUse {
-				h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.IPResolutionFailed)
+			if failure, refused := failures[outcome.Reason]; refused {
+				h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, failure)
 			}
 			h.log(p.key, outcome).Info(condition.Message)
 		}
@@ -80,15 +87,11 @@ func (h *handler) report(p *pass) error {
 
 // settling holds conditions back while a role is in a state that normally passes by
 // itself, until that has lasted: then both roles are reported at once. A role that
-// waits for something else is reported right away. It also notes how long a role
-// has been without its VIP.
+// waits for something else is reported right away.
 func (h *handler) settling(p *pass) {
 	old := kube.Cluster(p.cluster).Conditions
 	wait := time.Duration(0)
 	for role, outcome := range p.decision.Roles {
-		if !outcome.Reason.Ready() {
-			h.memory.withoutVIP(p.key, role)
-		}
 		since := h.memory.outcome(p.key, role, outcome.Reason)
 		switch _, reported := old[role.ConditionType()]; {
 		case passing(p, outcome):

@@ -24,7 +24,7 @@ const (
 )
 
 // discover answers what we serve. It needs nothing but the process.
-func (s *Server) discover([]byte) any {
+func (s *Server) discover([]byte) hooksv1.ResponseObject {
 	policy, timeout := hooksv1.FailurePolicyFail, int32(callTimeout)
 	return &hooksv1.DiscoveryResponse{
 		TypeMeta:       typeMeta("DiscoveryResponse"),
@@ -38,7 +38,7 @@ func (s *Server) discover([]byte) any {
 }
 
 // beforeClusterCreate answers whether the Cluster in the request may be built.
-func (s *Server) beforeClusterCreate(body []byte) any {
+func (s *Server) beforeClusterCreate(body []byte) hooksv1.ResponseObject {
 	// The payload is v1beta1 or v1beta2, as Cluster API's own version has it.
 	var request struct {
 		metav1.TypeMeta `json:",inline"`
@@ -89,6 +89,18 @@ func failure(err error) *hooksv1.BeforeClusterCreateResponse {
 	response := &hooksv1.BeforeClusterCreateResponse{TypeMeta: typeMeta("BeforeClusterCreateResponse")}
 	response.Status, response.Message = hooksv1.ResponseStatusFailure, vip.Short(err.Error())
 	return response
+}
+
+// result says for the Meter how a call was answered; nil is a call that its caller
+// gave up.
+func result(answer hooksv1.ResponseObject) string {
+	if answer == nil || answer.GetStatus() != hooksv1.ResponseStatusSuccess {
+		return "error"
+	}
+	if retry, ok := answer.(hooksv1.RetryResponseObject); ok && retry.GetRetryAfterSeconds() > 0 {
+		return "wait"
+	}
+	return "proceed"
 }
 
 func typeMeta(kind string) metav1.TypeMeta {

@@ -3,7 +3,9 @@ package hook
 import (
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -34,6 +36,31 @@ func (f *fakeObserver) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, *clus
 	return &vip.Snapshot{
 		Cluster: kube.Cluster(cluster), Class: kube.Class(class), Pools: f.pools, Claims: f.claims, Settings: f.settings,
 	}, class, nil
+}
+
+// fakeMeter counts calls by hook and result.
+type fakeMeter struct {
+	mu     sync.Mutex
+	calls  map[string]int
+	panics int
+}
+
+func (m *fakeMeter) Called(hook, result string, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.calls == nil {
+		m.calls = map[string]int{}
+	}
+	if took <= 0 {
+		result += " in no time"
+	}
+	m.calls[hook+" "+result]++
+}
+
+func (m *fakeMeter) Panicked() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.panics++
 }
 
 const classHead = `

@@ -52,8 +52,16 @@ type Options struct {
 	Client                     kubernetes.Interface
 	// Settings tell which Clusters are ours at all.
 	Settings vip.Settings
-	// Panicked counts a recovered panic; nil counts nothing.
-	Panicked func()
+	// Meter counts what is done; it must be safe for concurrent use.
+	Meter Meter
+}
+
+// Meter counts what the server does.
+type Meter interface {
+	// Called counts one call of a hook, how it was answered and how long that took.
+	Called(hook, result string, took time.Duration)
+	// Panicked counts a recovered panic.
+	Panicked()
 }
 
 // Server answers Cluster API's calls.
@@ -82,8 +90,8 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("hook BeforeClusterCreate: %w", err)
 	}
 	s.keeper = newKeeper(o.Client, o.Namespace, o.Secret, o.Service)
-	s.mux.HandleFunc("POST "+catalog.GVHToPath(discovery, ""), s.handle(s.discover))
-	s.mux.HandleFunc("POST "+catalog.GVHToPath(s.beforeCreate, o.Name), s.handle(s.beforeClusterCreate))
+	s.mux.HandleFunc("POST "+catalog.GVHToPath(discovery, ""), s.handle(discovery.Hook, s.discover))
+	s.mux.HandleFunc("POST "+catalog.GVHToPath(s.beforeCreate, o.Name), s.handle(s.beforeCreate.Hook, s.beforeClusterCreate))
 	return s, nil
 }
 
@@ -142,16 +150,18 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// handle reads a bounded request and writes what the hook answers.
-func (s *Server) handle(hook func(body []byte) any) http.HandlerFunc {
+// handle reads a bounded request and writes what the hook of that name answers.
+func (s *Server) handle(name string, hook func(body []byte) hooksv1.ResponseObject) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		var answer hooksv1.ResponseObject
+		began := time.Now()
+		defer func() { s.options.Meter.Called(name, result(answer), time.Since(began)) }()
 		select {
 		case s.slots <- struct{}{}:
 			defer func() { <-s.slots }()
 		case <-r.Context().Done():
 			return
 		}
-		var answer any
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			answer = failure(fmt.Errorf("read request: %w", err))
@@ -172,12 +182,10 @@ func (s *Server) handle(hook func(body []byte) any) http.HandlerFunc {
 
 // guarded turns a panic into a refusal: what is wrong with one Cluster must keep
 // neither the others waiting nor let this one pass.
-func (s *Server) guarded(hook func(body []byte) any, body []byte) (answer any) {
+func (s *Server) guarded(hook func(body []byte) hooksv1.ResponseObject, body []byte) (answer hooksv1.ResponseObject) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			if s.options.Panicked != nil {
-				s.options.Panicked()
-			}
+			s.options.Meter.Panicked()
 			logrus.WithField("panic", cause).Errorf("Recovered from a panic in the hook\n%s", debug.Stack())
 			answer = failure(errors.New("the VIP allocator failed on this Cluster; its log says more"))
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -32,7 +33,7 @@ const (
 
 func newServer(t testing.TB) *Server {
 	t.Helper()
-	s, err := New(Options{Name: "vip-allocator", Namespace: "ours", Service: "hook", Secret: "tls", Client: fake.NewClientset()})
+	s, err := New(Options{Name: "vip-allocator", Namespace: "ours", Service: "hook", Secret: "tls", Client: fake.NewClientset(), Meter: &fakeMeter{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,16 +254,37 @@ func TestMalformedRequests(t *testing.T) {
 
 func TestAPanicIsARefusal(t *testing.T) {
 	s := newServer(t)
-	panics := 0
-	s.options.Panicked = func() { panics++ }
 	s.Use(&fakeObserver{panics: true})
 	for range 2 * maxRequests { // it must give back its slot, too
 		if got := handle(t, s, request(t, newCluster("k"))); got.Status != hooksv1.ResponseStatusFailure {
 			t.Fatalf("%+v", got)
 		}
 	}
-	if panics != 2*maxRequests {
+	if panics := s.options.Meter.(*fakeMeter).panics; panics != 2*maxRequests {
 		t.Errorf("%d were counted", panics)
+	}
+}
+
+// Every call is counted once, by what Cluster API makes of the answer.
+func TestCallsAreCounted(t *testing.T) {
+	s := newServer(t)
+	discover := httptest.NewRequest(http.MethodPost, discoveryPath, strings.NewReader("{}"))
+	s.mux.ServeHTTP(httptest.NewRecorder(), discover)
+	handle(t, s, request(t, newCluster("k"))) // the caches are not known yet
+	withoutTopology := func(c *clusterv1.Cluster) { c.Spec.Topology = clusterv1.Topology{} }
+	handle(t, s, request(t, newCluster("k", withoutTopology)))
+	handle(t, s, []byte("{"))
+	s.Use(&fakeObserver{panics: true})
+	handle(t, s, request(t, newCluster("k")))
+	for range maxRequests {
+		s.slots <- struct{}{}
+	}
+	gone, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	s.mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, http.MethodPost, createPath, http.NoBody))
+	want := map[string]int{"Discovery proceed": 1, "BeforeClusterCreate wait": 1, "BeforeClusterCreate proceed": 1, "BeforeClusterCreate error": 3}
+	if got := s.options.Meter.(*fakeMeter).calls; !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,6 +42,18 @@ func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip
 	}
 	view.Outdated = outdated(claim, desiredMeta(claim, cluster, role))
 	return view
+}
+
+// VIPClaim returns the role of a claim for a VIP: it has one of our names, and the
+// Cluster of that name owns it. Whether that Cluster still exists is not asked.
+func VIPClaim(claim *ipamv1.IPAddressClaim) (role vip.Role, ok bool) {
+	cluster, role, ours := vip.ParseClaimName(claim.Name)
+	if label := claim.Labels[vip.PoolRoleKey]; !ours || (label != "" && label != string(role)) {
+		return "", false
+	}
+	return role, slices.ContainsFunc(claim.OwnerReferences, func(owner metav1.OwnerReference) bool {
+		return isCluster(owner) && owner.Name == cluster
+	})
 }
 
 // refusal reads the claim's Ready condition, in the form of either contract version.

@@ -3,6 +3,7 @@ package kube
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -55,6 +56,15 @@ func findCondition(conditions []metav1.Condition, conditionType string) (int, *m
 		}
 	}
 	return -1, nil
+}
+
+// FalseSince returns since when the role's condition has been False; zero if it is not.
+func FalseSince(cluster *clusterv1.Cluster, role vip.Role) time.Time {
+	_, condition := findCondition(cluster.Status.Conditions, role.ConditionType())
+	if condition == nil || condition.Status != metav1.ConditionFalse {
+		return time.Time{}
+	}
+	return condition.LastTransitionTime.Time
 }
 
 func sameCondition(old *metav1.Condition, want vip.Condition) bool {

@@ -31,6 +31,20 @@ func isInCluster(pool vip.PoolRef) bool {
 	return pool.Group == inClusterGroup && (pool.Kind == "GlobalInClusterIPPool" || pool.Kind == "InClusterIPPool")
 }
 
+// MetricName names the pool in metrics, where no two pools may have one name. It is
+// the bare name for a pool of the cluster-scoped kind out of the box. Names hold no
+// slash and namespaces no dot, so neither prefix can be taken for the other.
+func (p *Pool) MetricName() string {
+	name := p.Ref.Name
+	if p.Ref.Namespace != "" {
+		name = p.Ref.Namespace + "/" + name
+	}
+	if !isInCluster(p.Ref) {
+		name = p.Ref.Kind + "." + p.Ref.Group + "/" + name
+	}
+	return name
+}
+
 // ParsePoolKinds reads entries of the form "resource.group", such as
 // "ippools.ipam.metal3.io".
 func ParsePoolKinds(entries []string) ([]schema.GroupResource, error) {

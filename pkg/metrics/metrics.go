@@ -1,12 +1,17 @@
 // Package metrics holds the allocator's own Prometheus series. Their names and
 // labels are public: dashboards and alerts of earlier releases use them.
+//
+//	metrics.go  what is counted as it happens
+//	gauges.go   what is read from the caches at each scrape
 package metrics
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/version"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -24,47 +29,62 @@ const (
 // Failure is why an allocation did not get on.
 type Failure string
 
-// The failures.
+// The failures. DuplicateRefused is a claim bound to an address that somebody else
+// uses already; the others are requests that failed, and are tried again.
 const (
 	ClaimCreationFailed Failure = "claim_creation_failed"
+	ClaimReleaseFailed  Failure = "claim_release_failed"
 	IPResolutionFailed  Failure = "ip_resolution_failed"
+	DuplicateRefused    Failure = "duplicate_refused"
+	LeaseFailed         Failure = "lease_failed"
 	ClusterPatchFailed  Failure = "cluster_patch_failed"
 )
 
 const namespace = "capi_vip_allocator"
 
-// Metrics counts what the controllers do.
+// Metrics counts what the process does.
 type Metrics struct {
 	allocations       *prometheus.CounterVec
 	errors            *prometheus.CounterVec
 	duration          *prometheus.HistogramVec
+	timeToVIP         *prometheus.HistogramVec
 	reconciles        *prometheus.CounterVec
 	reconcileDuration *prometheus.HistogramVec
+	hookCalls         *prometheus.CounterVec
+	hookDuration      *prometheus.HistogramVec
 	panics            prometheus.Counter
+	leader            prometheus.Gauge
 	registry          prometheus.Registerer
 }
 
 // New registers the series with the registry.
 func New(registry prometheus.Registerer) *Metrics {
+	// A VIP may have to wait for an address, which takes longer than any request.
+	waits := append(append([]float64{}, prometheus.DefBuckets...), 30, 60, 300)
 	m := &Metrics{
-		allocations: counters("allocations_total", "VIPs published from a claim.", "role", "cluster_class"),
-		errors:      counters("allocation_errors_total", "Failed steps of allocations.", "role", "cluster_class", "reason"),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "allocation_duration_seconds",
-			Help:    "Time from a Cluster first being seen without a VIP until the VIP was written.",
-			Buckets: append(append([]float64{}, prometheus.DefBuckets...), 30, 60, 300),
-		}, []string{"role", "cluster_class"}),
-		reconciles: counters("reconcile_total", "Passes over Clusters.", "cluster_class", "result"),
-		reconcileDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "reconcile_duration_seconds",
-			Help: "Duration of passes over Clusters.", Buckets: prometheus.DefBuckets,
-		}, []string{"cluster_class"}),
+		allocations:       counters("allocations_total", "VIPs published from a claim.", "role", "cluster_class"),
+		errors:            counters("allocation_errors_total", "Failed or refused steps of allocations.", "role", "cluster_class", "reason"),
+		duration:          histograms("allocation_duration_seconds", "Time from a Cluster first being seen without a VIP until the VIP was written.", waits, "role", "cluster_class"),
+		timeToVIP:         histograms("time_to_vip_seconds", "Time from the creation of a Cluster, which is known to the second, until its VIP was written.", waits, "role", "cluster_class"),
+		reconciles:        counters("reconcile_total", "Passes over Clusters; requeued means that the Cluster waits for something.", "cluster_class", "result"),
+		reconcileDuration: histograms("reconcile_duration_seconds", "Duration of passes over Clusters.", prometheus.DefBuckets, "cluster_class"),
+		hookCalls:         counters("hook_calls_total", "Calls of the runtime extension by Cluster API.", "hook", "result"),
+		hookDuration:      histograms("hook_call_duration_seconds", "Duration of calls of the runtime extension.", prometheus.DefBuckets, "hook"),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "panics_total", Help: "Panics that were recovered while handling a Cluster.",
 		}),
+		leader: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "leader", Help: "1 on the replica that allocates, 0 on those that stand by.",
+		}),
+		registry: registry,
 	}
-	m.registry = registry
-	registry.MustRegister(m.allocations, m.errors, m.duration, m.reconciles, m.reconcileDuration, m.panics)
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.Revision(), "go_version": runtime.Version()},
+	})
+	build.Set(1)
+	registry.MustRegister(m.allocations, m.errors, m.duration, m.timeToVIP, m.reconciles, m.reconcileDuration,
+		m.hookCalls, m.hookDuration, m.panics, m.leader, build)
 	return m
 }
 
@@ -72,10 +92,17 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
-// Allocated counts a VIP that was published, after waiting so long for it.
-func (m *Metrics) Allocated(role vip.Role, class string, waited time.Duration) {
+func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+// Allocated counts a VIP that was published, so long after it was first missed and
+// at that age of its Cluster.
+func (m *Metrics) Allocated(role vip.Role, class string, waited, age time.Duration) {
 	m.allocations.WithLabelValues(string(role), class).Inc()
 	m.duration.WithLabelValues(string(role), class).Observe(waited.Seconds())
+	// The API server's clock may be ahead of ours.
+	m.timeToVIP.WithLabelValues(string(role), class).Observe(max(age, 0).Seconds())
 }
 
 // Failed counts a failed step.
@@ -89,15 +116,19 @@ func (m *Metrics) Reconciled(class string, result Result, took time.Duration) {
 	m.reconcileDuration.WithLabelValues(class).Observe(took.Seconds())
 }
 
-// Collect adds series that are read from the caches at each scrape.
-func (m *Metrics) Collect(c prometheus.Collector) { m.registry.MustRegister(c) }
-
-// ClassGate describes the gauge of how classes hold infrastructure back.
-func ClassGate() *prometheus.Desc {
-	return prometheus.NewDesc(namespace+"_class_gate",
-		"ClusterClasses by how they hold infrastructure back for want of a VIP: gated, gatedUnlessEmpty or ungated.",
-		[]string{"cluster_class", "role", "state"}, nil)
+// Called counts one call of a hook of the runtime extension.
+func (m *Metrics) Called(hook, result string, took time.Duration) {
+	m.hookCalls.WithLabelValues(hook, result).Inc()
+	m.hookDuration.WithLabelValues(hook).Observe(took.Seconds())
 }
 
 // Panicked counts a recovered panic.
 func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// Leading says whether this replica allocates.
+func (m *Metrics) Leading(leads bool) {
+	m.leader.Set(0)
+	if leads {
+		m.leader.Set(1)
+	}
+}

@@ -23,7 +23,7 @@ func (s *server) addHook() error {
 	s.hook, err = hook.New(hook.Options{
 		Name: s.config.RuntimeExtensionName, Port: s.config.RuntimeExtensionPort,
 		Namespace: s.config.LeaseNamespace, Service: hookService, Secret: hookSecret,
-		Client: s.client, Settings: s.config.Settings(), Panicked: s.metrics.Panicked,
+		Client: s.client, Settings: s.config.Settings(), Meter: s.metrics,
 	})
 	if err != nil {
 		return fmt.Errorf("runtime extension: %w", err)

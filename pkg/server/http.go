@@ -65,7 +65,11 @@ func (h *health) serve(ctx context.Context, group *errgroup.Group, c *config.Con
 		return fmt.Errorf("probes: %w", err)
 	}
 	series := http.NewServeMux()
-	series.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: logrus.StandardLogger()}))
+	series.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{registry, clientSeries()}, promhttp.HandlerOpts{
+		ErrorLog: logrus.StandardLogger(),
+		// One series that is wrong must not hide all others; it is counted instead.
+		ErrorHandling: promhttp.ContinueOnError, Registry: registry,
+	}))
 	if err := listen(ctx, group, c.MetricsAddress, series); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}

@@ -146,6 +146,8 @@ func (s *server) leadWith(process, leading context.Context, e *elector) {
 
 // control runs the controllers until ctx ends, and then until they are at rest.
 func (s *server) control(ctx context.Context) error {
+	s.metrics.Leading(true)
+	defer s.metrics.Leading(false)
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	defer broadcaster.Shutdown()
 	// The sink's namespace must be empty, or events of other namespaces are dropped.

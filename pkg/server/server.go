@@ -8,11 +8,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	lassocache "github.com/rancher/lasso/pkg/cache"
 	lassoclient "github.com/rancher/lasso/pkg/client"
 	"github.com/rancher/lasso/pkg/controller"
-	lassometrics "github.com/rancher/lasso/pkg/metrics"
 	"github.com/rancher/wrangler/v3/pkg/kubeconfig"
 	"github.com/rancher/wrangler/v3/pkg/schemes"
 	"github.com/sirupsen/logrus"
@@ -74,14 +72,6 @@ func Run(ctx context.Context, c *config.Config) error {
 		return s.work(work)
 	})
 	return group.Wait()
-}
-
-func newRegistry() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	// Before any queue exists, or its series would never appear.
-	lassometrics.MustRegisterWithWorkqueue(registry)
-	return registry
 }
 
 func newServer(c *config.Config, registry *prometheus.Registry) (*server, error) {

@@ -47,15 +47,11 @@ func judge(s *Snapshot, role Role, pool *Pool, promised int64) (Reason, string) 
 	if verdict, detail := accepts(s, role, pool); verdict != "" {
 		return verdict, detail
 	}
-	switch {
-	case pool.Deleting:
-		return PoolDeleting, "it is being deleted"
-	case pool.Paused:
-		return PoolPaused, "it carries the annotation " + PausedAnnotation
-	case slices.Contains(pool.Refused, role):
+	if verdict, detail := pool.unable(promised); verdict != "" {
+		return verdict, detail
+	}
+	if slices.Contains(pool.Refused, role) {
 		return PoolExhausted, "its provider had no address for this Cluster a moment ago"
-	case pool.exhausted(promised):
-		return PoolExhausted, "it has no free address; extend it or add a pool"
 	}
 	return "", ""
 }

@@ -25,7 +25,7 @@ func (s *Snapshot) named(role Role) bool { return view(s, role, nil).current() !
 // would wait for ever, and a paused Cluster cannot even be deleted. Clusters of
 // another --namespace or --watch-filter are held for another allocator.
 func releaseStranger(s *Snapshot, skip Skip) []PatchOp {
-	if !s.Cluster.Held() || skip == SkipPaused || outOfReach(s) != "" {
+	if !s.Cluster.Held() || skip == SkipPaused || !s.Settings.Reach(&s.Cluster) {
 		return nil
 	}
 	patch := newPatch(&s.Cluster)

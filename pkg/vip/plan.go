@@ -75,20 +75,22 @@ func skip(s *Snapshot) Skip {
 		return SkipDeleting
 	case c.paused() && !c.Held():
 		return SkipPaused
-	case outOfReach(s) != "":
-		return outOfReach(s)
+	case s.Settings.outOfReach(c) != "":
+		return s.Settings.outOfReach(c)
 	case c.OwnedByRancher:
 		return SkipRancher
 	}
 	return ""
 }
 
-// outOfReach tells whether the Cluster is for another allocator.
-func outOfReach(s *Snapshot) Skip {
+// Reach tells whether the Cluster is for this allocator, not for another one.
+func (s *Settings) Reach(c *Cluster) bool { return s.outOfReach(c) == "" }
+
+func (s *Settings) outOfReach(c *Cluster) Skip {
 	switch {
-	case s.Settings.Namespace != "" && s.Cluster.Namespace != s.Settings.Namespace:
+	case s.Namespace != "" && c.Namespace != s.Namespace:
 		return SkipNamespace
-	case s.Settings.WatchFilter != "" && s.Cluster.Labels[WatchFilterLabel] != s.Settings.WatchFilter:
+	case s.WatchFilter != "" && c.Labels[WatchFilterLabel] != s.WatchFilter:
 		return SkipWatchFilter
 	}
 	return ""

@@ -41,6 +41,27 @@ type Pool struct {
 
 func (p *Pool) exhausted(promised int64) bool { return p.FreeKnown && p.Free <= promised }
 
+// unable says why the pool can serve nobody now; empty if it can. So many of its
+// addresses are spoken for.
+func (p *Pool) unable(promised int64) (Reason, string) {
+	switch {
+	case p.Deleting:
+		return PoolDeleting, "it is being deleted"
+	case p.Paused:
+		return PoolPaused, "it carries the annotation " + PausedAnnotation
+	case p.exhausted(promised):
+		return PoolExhausted, "it has no free address; extend it or add a pool"
+	}
+	return "", ""
+}
+
+// Available tells whether the pool could serve a new claim of some Cluster.
+func (p *Pool) Available() bool {
+	verdict, _ := p.unable(0)
+	nobody := p.Ref.Namespace == "" && p.Serves.Namespaces != nil && len(p.Serves.Namespaces) == 0
+	return p.Serves.Err == nil && verdict == "" && !nobody
+}
+
 // rank orders pools from the one to try first; it is a strict order, so that
 // every replica and every restart choose alike.
 func rank(a, b *Pool) int {

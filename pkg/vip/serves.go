@@ -158,6 +158,20 @@ func (s *Serves) Class(class ClassKey) bool {
 	return s.names(class) || slices.Contains(s.Classes, ClassEntry{Name: everyClass})
 }
 
+// ClassNames lists the names of the classes that the pool names, whatever their
+// namespaces, each once; every says that it serves all classes there are.
+func (s *Serves) ClassNames() (names []string, every bool) {
+	for _, entry := range s.Classes {
+		switch {
+		case entry.Name == everyClass:
+			every = true
+		case !slices.Contains(names, entry.Name):
+			names = append(names, entry.Name)
+		}
+	}
+	return names, every
+}
+
 func (s *Serves) servesNamespace(namespace string) bool {
 	return s.Namespaces == nil || slices.Contains(s.Namespaces, namespace)
 }

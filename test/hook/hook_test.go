@@ -44,8 +44,11 @@ func TestHookGate(t *testing.T) {
 	s.says("waits", "waiting for the ingress VIP: no pool serves this ClusterClass")
 	s.quiet("waits")
 	s.unbuilt("waits")
+	s.counts(first, "Discovery", "proceed")
+	s.counts(first, "BeforeClusterCreate", "wait")
 	s.pools()
 	t.Logf("built %s after there is a pool", s.built("waits"))
+	s.counts(first, "BeforeClusterCreate", "proceed")
 
 	// Nobody answers: it waits. Later on it goes on by itself.
 	s.stop(first)
@@ -90,6 +93,20 @@ func (s *scene) bornComplete(name string) {
 	}
 	if len(s.births.of(name)) < 2 {
 		s.t.Errorf("the watch saw nothing of Cluster %s", name)
+	}
+}
+
+// counts asserts that calls of the hook with that result were counted and timed.
+func (s *scene) counts(p *allocator.Process, hook, result string) {
+	s.t.Helper()
+	series, err := p.Series(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	const prefix = "capi_vip_allocator_hook_call"
+	calls := series[fmt.Sprintf("%ss_total{hook=%q,result=%q}", prefix, hook, result)]
+	if timed := series[fmt.Sprintf("%s_duration_seconds_count{hook=%q}", prefix, hook)]; calls < 1 || timed < calls {
+		s.t.Errorf("%v calls of %s with result %s were counted, %v timed", calls, hook, result, timed)
 	}
 }
 

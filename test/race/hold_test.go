@@ -76,7 +76,7 @@ func TestHoldLeavesTheUsersOwnPause(t *testing.T) {
 func TestHoldWithoutAPool(t *testing.T) {
 	w := newWorld(t, held1)
 	w.class(open)
-	w.start()
+	p := w.start()
 	w.create(1)
 	w.is(clusterName(0), "says why it waits", func(cluster *unstructured.Unstructured) error {
 		condition := conditionOf(cluster, "ControlPlaneVIPReady")
@@ -85,9 +85,26 @@ func TestHoldWithoutAPool(t *testing.T) {
 		}
 		return held(cluster)
 	})
+	series, err := p.Series(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	count, age := series[heldClusters], series["capi_vip_allocator_oldest_held_seconds"]
+	if count < 1 || age <= 0 {
+		t.Errorf("the metrics show %v held Clusters, the oldest for %v s", count, age)
+	}
 	w.delete(clusterName(0))
 	w.gone(clusterName(0))
+	w.eventually("the metrics show one less", func() error {
+		series, err := p.Series(t.Context())
+		if err == nil && series[heldClusters] != count-1 {
+			return fmt.Errorf("they show %v of %v", series[heldClusters], count)
+		}
+		return err
+	})
 }
+
+const heldClusters = "capi_vip_allocator_held_clusters"
 
 // A Cluster whose class asks for no VIP goes at once.
 func TestHoldLetsStrangersGo(t *testing.T) {

@@ -2,15 +2,11 @@ package suite
 
 import (
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
@@ -37,28 +33,7 @@ func TestProcessEndpoints(t *testing.T) {
 			t.Error(probe)
 		}
 	}
-	want := fmt.Sprintf("capi_vip_allocator_allocations_total{cluster_class=%q,role=\"control-plane\"} 1", k.name)
-	if series := metricsOf(t, w.shared); !strings.Contains(series, want) {
-		t.Errorf("there is no %s", want)
-	}
-}
-
-func metricsOf(t *testing.T, p *allocator.Process) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.MetricsURL(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
+	w.shows(w.shared, map[string]float64{fmt.Sprintf("allocations_total{cluster_class=%q,role=\"control-plane\"}", k.name): 1})
 }
 
 // A process that is killed between the claim and the patch leaves nothing behind

@@ -126,11 +126,17 @@ func newIP() string { return newSubnet() + ".200" }
 // now on instead of the shared one. It is killed at the end of the test, if it runs.
 func (w *world) startAllocator(args ...string) *allocator.Process {
 	w.t.Helper()
+	return w.startAllocatorAs(w.kubeconfig, args...)
+}
+
+// startAllocatorAs is startAllocator with another way to the API server.
+func (w *world) startAllocatorAs(kubeconfig string, args ...string) *allocator.Process {
+	w.t.Helper()
 	w.filter = w.namespace
 	w.made++
 	log := filepath.Join(w.t.TempDir(), fmt.Sprintf("allocator-%d.log", w.made))
 	p, err := allocator.Start(w.t.Context(), allocator.Options{
-		Kubeconfig: w.kubeconfig,
+		Kubeconfig: kubeconfig,
 		Args:       append([]string{"--log-level=debug", "--watch-filter=" + w.filter}, args...),
 		LogFile:    log,
 	})

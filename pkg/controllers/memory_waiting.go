@@ -1,0 +1,100 @@
+package controllers
+
+import (
+	"time"
+
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// planned notes, before anything is done for the Cluster, which roles lack their
+// VIP. What was known of an earlier Cluster of that name is forgotten.
+func (m *memory) planned(key, uid string, d *vip.Decision) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.clusters[key]; c != nil && c.uid != "" && c.uid != uid {
+		delete(m.clusters, key)
+	}
+	c := m.cluster(key)
+	c.uid = uid
+	for role, outcome := range d.Roles {
+		m.missed(c.roles[role], outcome)
+	}
+}
+
+func (m *memory) missed(r *roleMemory, outcome *vip.Outcome) {
+	if !outcome.Reason.Ready() && r.firstSeen.IsZero() {
+		r.firstSeen = m.now()
+	}
+}
+
+// decided notes what each role waits for after the pass. The Cluster's condition
+// remembers since when, where that was before this process.
+func (m *memory) decided(key string, cluster *clusterv1.Cluster, d *vip.Decision) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for role, r := range m.cluster(key).roles {
+		r.waitsFor = ""
+		outcome := d.Roles[role]
+		switch {
+		case outcome != nil && !outcome.Reason.Ready():
+			m.missed(r, outcome)
+			r.waitsFor, r.waitsSince = outcome.Reason, r.firstSeen
+			if since := kube.FalseSince(cluster, role); !since.IsZero() && since.Before(r.waitsSince) {
+				r.waitsSince = since
+			}
+		case outcome == nil || !outcome.Changes:
+			// It has what it needs, or needs nothing, without a publication of ours.
+			r.firstSeen = time.Time{}
+		}
+	}
+}
+
+// skipped notes that the Cluster is none of our business now.
+func (m *memory) skipped(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.clusters[key]; c != nil {
+		for _, r := range c.roles {
+			r.firstSeen, r.waitsFor = time.Time{}, ""
+		}
+	}
+}
+
+// published returns how long the role was seen without its VIP, and forgets it.
+func (m *memory) published(key string, role vip.Role) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.cluster(key).roles[role]
+	if r.firstSeen.IsZero() {
+		return 0
+	}
+	waited := m.now().Sub(r.firstSeen)
+	r.firstSeen = time.Time{}
+	return waited
+}
+
+// waitingRole is a role of a Cluster that lacks what it needs.
+type waitingRole struct {
+	key, uid string
+	role     vip.Role
+	reason   vip.Reason
+	since    time.Time
+}
+
+// waiting lists all of them.
+func (m *memory) waiting() []waitingRole {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []waitingRole
+	for key, c := range m.clusters {
+		for role, r := range c.roles {
+			if r.waitsFor != "" {
+				all = append(all, waitingRole{key: key, uid: c.uid, role: role, reason: r.waitsFor, since: r.waitsSince})
+			}
+		}
+	}
+	return all
+}

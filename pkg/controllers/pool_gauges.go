@@ -1,0 +1,97 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// showPools shows what the pools hold, and how many of them could serve.
+func (o *observer) showPools(r metrics.Readings) error {
+	pools := o.pools.List()
+	showAddresses(r, pools)
+	return o.showAvailable(r, pools)
+}
+
+// showAddresses leaves out pools whose provider tells no numbers, or impossible ones.
+// Free is what can be handed out: providers count addresses that are in use outside
+// of the pool's ranges against it, and may so come to a negative number.
+func showAddresses(r metrics.Readings, pools []*kube.Pool) {
+	for _, pool := range pools {
+		if !pool.Known {
+			continue
+		}
+		name := pool.MetricName()
+		r.Add(metrics.PoolAddressesTotal, float64(pool.Total), name)
+		r.Add(metrics.PoolAddressesFree, float64(max(pool.Usable, 0)), name)
+		r.Add(metrics.PoolAddressesUsed, float64(pool.Used), name)
+	}
+}
+
+// classRole is a role of all classes of one name.
+type classRole struct {
+	class string
+	role  vip.Role
+}
+
+// showAvailable counts the pools for each class and role that some pool names or
+// that a class declares. So 0 says that new Clusters of the class would wait.
+func (o *observer) showAvailable(r metrics.Readings, pools []*kube.Pool) error {
+	wanted, err := o.declared()
+	if err != nil {
+		return err
+	}
+	for _, pool := range pools {
+		names, _ := pool.Serves.ClassNames()
+		for _, name := range names {
+			for _, role := range pool.Serves.Roles {
+				wanted[classRole{name, role}] = true
+			}
+		}
+	}
+	for key := range wanted {
+		r.Add(metrics.PoolsAvailable, 0, key.class, string(key.role))
+	}
+	for _, pool := range pools {
+		if !o.available(pool) {
+			continue
+		}
+		names, every := pool.Serves.ClassNames()
+		for key := range wanted {
+			if pool.Serves.HasRole(key.role) && (every || slices.Contains(names, key.class)) {
+				r.Add(metrics.PoolsAvailable, 1, key.class, string(key.role))
+			}
+		}
+	}
+	return nil
+}
+
+// declared returns the roles whose variables the classes declare.
+func (o *observer) declared() (map[classRole]bool, error) {
+	classes, err := o.classes.List(metav1.NamespaceAll, labels.Everything())
+	if err != nil {
+		return nil, fmt.Errorf("list ClusterClasses: %w", err)
+	}
+	result := map[classRole]bool{}
+	for _, class := range classes {
+		view := o.view(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class)
+		for role, variable := range view.Roles {
+			if variable.Declared {
+				result[classRole{class.Name, role}] = true
+			}
+		}
+	}
+	return result, nil
+}
+
+// available tells whether a new claim could be made on the pool now.
+func (o *observer) available(pool *kube.Pool) bool {
+	view := pool.View(o.ledger.taken(pool) + o.memory.unseen(pool.Ref))
+	return view.Available()
+}

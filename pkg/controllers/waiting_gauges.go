@@ -1,0 +1,60 @@
+package controllers
+
+import (
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// showWaiting shows what the last passes left waiting. It is asked of the memory,
+// since conditions leave out what normally passes by itself; and only of Clusters
+// that exist, whether or not a pass has seen that one is gone.
+func (o *observer) showWaiting(r metrics.Readings) error {
+	now := o.memory.now()
+	for _, waits := range o.memory.waiting() {
+		namespace, name, err := cache.SplitMetaNamespaceKey(waits.key)
+		if err != nil {
+			return fmt.Errorf("key %q: %w", waits.key, err)
+		}
+		cluster, err := o.clusters.Get(namespace, name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("get Cluster %s: %w", waits.key, err)
+		}
+		if string(cluster.UID) == waits.uid {
+			r.Add(metrics.WaitingClusters, 1, string(waits.role), string(waits.reason))
+			r.Max(metrics.OldestWaiting, now.Sub(waits.since).Seconds(), string(waits.role), string(waits.reason))
+		}
+	}
+	return nil
+}
+
+// showHeld shows the Clusters that our hold gate keeps paused.
+func (o *observer) showHeld(r metrics.Readings) error {
+	clusters, err := o.clusters.List(metav1.NamespaceAll, labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list Clusters: %w", err)
+	}
+	r.Add(metrics.HeldClusters, 0)
+	r.Max(metrics.OldestHeld, 0)
+	now := o.memory.now()
+	for _, cluster := range clusters {
+		if _, marked := cluster.Annotations[vip.HeldAnnotation]; !marked {
+			continue
+		}
+		if view := kube.Cluster(cluster); view.Held() && o.settings.Reach(&view) {
+			r.Add(metrics.HeldClusters, 1)
+			r.Max(metrics.OldestHeld, now.Sub(cluster.CreationTimestamp.Time).Seconds())
+		}
+	}
+	return nil
+}
