@@ -34,3 +34,24 @@ cluster.x-k8s.io/provider: addon-capi-vip-allocator
 {{- $registry := coalesce (((.Values.global).cattle).systemDefaultRegistry) .Values.image.registry -}}
 {{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
+
+{{/* Namespace, labels and annotations of an object for Prometheus or Grafana: what the root says, then its own values. */}}
+{{- define "manager.monitoringMetadata" -}}
+{{- $root := index . 0 }}
+{{- $values := index . 1 -}}
+namespace: {{ $values.namespace | default $root.Release.Namespace }}
+labels:
+  {{- merge (dict) ($values.labels | default dict) (include "manager.labels" $root | fromYaml) | toYaml | nindent 2 }}
+{{- with $values.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Not empty if a gate of this chart holds every new Cluster back, so that classes need none. */}}
+{{- define "manager.gatesEveryCluster" -}}
+{{- $hold := .Values.holdGate }}
+{{- $hook := .Values.runtimeExtension }}
+{{- if and $hold.enabled (not $hold.namespaceSelector) (not $hold.objectSelector) }}hold{{ end }}
+{{- if and $hook.enabled $hook.extensionConfig.create (not $hook.extensionConfig.namespaceSelector) }}hook{{ end }}
+{{- end }}
