@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 const (
@@ -75,7 +77,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 
 // launch starts the process without waiting for anything.
 func launch(binary string, o Options) (*Process, error) {
-	ports, err := freePorts(2)
+	ports, err := loopback.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +89,8 @@ func launch(binary string, o Options) (*Process, error) {
 	defer output.Close() // the child has its own copy
 	p.command = exec.Command(binary, append([]string{
 		"--kubeconfig=" + o.Kubeconfig,
-		"--metrics-bind-address=" + address(p.metricsPort),
-		"--health-probe-bind-address=" + address(p.healthPort),
+		"--metrics-bind-address=" + loopback.Address(p.metricsPort),
+		"--health-probe-bind-address=" + loopback.Address(p.healthPort),
 	}, o.Args...)...)
 	p.command.Env = append(append(os.Environ(), "POD_NAMESPACE="+Namespace), o.Env...)
 	p.command.Stdout, p.command.Stderr = output, output
@@ -122,10 +124,12 @@ func (p *Process) run() error {
 }
 
 // MetricsURL is where Prometheus would scrape the allocator.
-func (p *Process) MetricsURL() string { return "http://" + address(p.metricsPort) + "/metrics" }
+func (p *Process) MetricsURL() string {
+	return "http://" + loopback.Address(p.metricsPort) + "/metrics"
+}
 
 // HealthURL is the base of /healthz and /readyz.
-func (p *Process) HealthURL() string { return "http://" + address(p.healthPort) }
+func (p *Process) HealthURL() string { return "http://" + loopback.Address(p.healthPort) }
 
 // PID is the number of the process.
 func (p *Process) PID() int { return p.command.Process.Pid }

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -76,28 +74,3 @@ func (p *Process) probe(ctx context.Context, path string) error {
 	}
 	return nil
 }
-
-// freePorts returns loopback ports that nothing listens on. Another process may
-// take one before it is used, see errPortTaken.
-func freePorts(n int) ([]int, error) {
-	var listeners []net.Listener
-	// All stay open until all are found, or the same port could come twice.
-	defer func() {
-		for _, listener := range listeners {
-			listener.Close()
-		}
-	}()
-	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		listeners = append(listeners, listener)
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
-}
-
-// address is the loopback address of a port, as host:port.
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

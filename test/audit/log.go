@@ -46,17 +46,21 @@ func (l Log) Position() (int64, error) {
 	return info.Size(), nil
 }
 
-// Since returns the events from a position on, oldest first. A line that is not
-// complete yet is left out.
+// Since returns the events that begin at a position or later, oldest first. A line
+// that is not complete yet is left out.
 func (l Log) Since(position int64) ([]Event, error) {
 	file, err := os.Open(string(l))
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log: %w", err)
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.NewSectionReader(file, position, 1<<40))
+	text, err := io.ReadAll(io.NewSectionReader(file, max(position-1, 0), 1<<40))
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	if position > 0 {
+		// The position may be in the midst of a line that was being written then.
+		_, text, _ = bytes.Cut(text, []byte("\n"))
 	}
 	var events []Event
 	for {

@@ -31,6 +31,7 @@ func TestSinceLeavesOutEarlierAndUnfinishedLines(t *testing.T) {
 	}{
 		"everything":      {0, 4},
 		"after the first": {int64(len(firstLine())), 3},
+		"in the first":    {int64(len(firstLine()) - 5), 3},
 		"at the end":      {int64(len(lines)), 0},
 	} {
 		events, err := log.Since(test.position)

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 //go:embed audit.yaml
@@ -29,7 +31,7 @@ func (c *Cluster) etcd() *component {
 		binary:  c.binaries.Kubernetes,
 		sockets: 2,
 		flags: func(ports []int) []string {
-			client, peer := "https://"+address(ports[0]), "http://"+address(ports[1])
+			client, peer := "https://"+loopback.Address(ports[0]), "http://"+loopback.Address(ports[1])
 			return []string{
 				Etcd,
 				"--data-dir=" + data,
@@ -70,7 +72,7 @@ func (c *Cluster) apiServerFlags(ports []int) []string {
 	a := c.authority
 	return []string{
 		APIServer,
-		"--etcd-servers=https://" + address(c.components[Etcd].ports[0]),
+		"--etcd-servers=https://" + loopback.Address(c.components[Etcd].ports[0]),
 		"--etcd-cafile=" + a.file(),
 		"--bind-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(ports[0]),
@@ -104,7 +106,7 @@ func (c *Cluster) publishAPI(port int) error {
 	if err := os.WriteFile(c.auditPolicyPath(), auditPolicy, 0o644); err != nil {
 		return err
 	}
-	server := "https://" + address(port)
+	server := "https://" + loopback.Address(port)
 	// The identities the components have in a real cluster show in the audit
 	// log; their rights are not what is tested here, so all are administrators.
 	for component, user := range map[string]string{

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 const (
@@ -46,7 +48,7 @@ func (c *component) prepareLocked(ctx context.Context) error {
 	if c.ports != nil {
 		return nil
 	}
-	ports, err := freePorts(c.sockets)
+	ports, err := loopback.FreePorts(c.sockets)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}

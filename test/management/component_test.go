@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"k8s.io/client-go/discovery"
+
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 // squat takes a port that the component has chosen but not opened yet.
 func squat(t *testing.T, port int) {
 	t.Helper()
-	listener, err := net.Listen("tcp", address(port))
+	listener, err := net.Listen("tcp", loopback.Address(port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,19 +78,5 @@ func TestWithout(t *testing.T) {
 		if _, err := Start(t.Context(), Options{Without: names}); err == nil {
 			t.Errorf("started without %q", names)
 		}
-	}
-}
-
-func TestFreePortsAreDistinct(t *testing.T) {
-	ports, err := freePorts(50)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[int]bool{}
-	for _, port := range ports {
-		if seen[port] {
-			t.Errorf("port %d twice", port)
-		}
-		seen[port] = true
 	}
 }

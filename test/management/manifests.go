@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 //go:embed crds/*.yaml
@@ -103,7 +105,7 @@ func (c *Cluster) admitThrough(configuration *unstructured.Unstructured, port in
 
 func (c *Cluster) clientConfig(port int, path string) map[string]any {
 	return map[string]any{
-		"url":      "https://" + address(port) + path,
+		"url":      "https://" + loopback.Address(port) + path,
 		"caBundle": base64.StdEncoding.EncodeToString(c.authority.pem),
 	}
 }

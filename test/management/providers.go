@@ -4,6 +4,8 @@ import (
 	"context"
 	"path/filepath"
 	"strconv"
+
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 // The namespaces in which the usual manifests put the providers.
@@ -31,7 +33,7 @@ func (c *Cluster) capi(runtimeSDK bool) *component {
 		},
 		flags: func(ports []int) []string {
 			return append(c.providerFlags(CAPI, ports),
-				"--health-addr="+address(ports[healthPort]),
+				"--health-addr="+loopback.Address(ports[healthPort]),
 				"--feature-gates=ClusterTopology=true,RuntimeSDK="+strconv.FormatBool(runtimeSDK),
 				// Nothing old is stored here, and the migration would compete with the tests.
 				"--skip-crd-migration-phases=StorageVersionMigration,CleanupManagedFields",
@@ -52,7 +54,7 @@ func (c *Cluster) ipam() *component {
 		},
 		flags: func(ports []int) []string {
 			return append(c.providerFlags(IPAM, ports),
-				"--health-probe-bind-address="+address(ports[healthPort]))
+				"--health-probe-bind-address="+loopback.Address(ports[healthPort]))
 		},
 		ready: c.providerReady("ipaddressclaim"),
 	}
@@ -66,7 +68,7 @@ func (c *Cluster) providerFlags(name string, ports []int) []string {
 		"--webhook-cert-dir=" + c.authority.servingDir(),
 		"--webhook-cert-name=" + filepath.Base(c.authority.servingFile()),
 		"--webhook-key-name=" + filepath.Base(c.authority.servingKey()),
-		"--diagnostics-address=" + address(ports[metricsPort]),
+		"--diagnostics-address=" + loopback.Address(ports[metricsPort]),
 		"--insecure-diagnostics",
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 // probe asks the component at a loopback port for path; nil means that it
@@ -47,7 +49,7 @@ func (c *Cluster) fetch(ctx context.Context, status int, scheme string, port int
 			DisableKeepAlives: true,
 		},
 	}
-	url := scheme + "://" + address(port) + path
+	url := scheme + "://" + loopback.Address(port) + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err

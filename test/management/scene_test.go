@@ -38,6 +38,7 @@ func start(t *testing.T, o Options) *scene {
 	if testing.Short() {
 		t.Skip("boots a management cluster")
 	}
+	t.Parallel()
 	o.Progress = t.Output()
 	cluster, err := Start(t.Context(), o)
 	if err != nil {

@@ -1,17 +1,15 @@
 package race
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-const (
-	held1 = holdLabel + `: "on"`
-	// holdSwitch is the ConfigMap that switches the hold gate.
-	holdSwitch = "capi-vip-allocator-hold"
-)
+// holdSwitch is the ConfigMap that switches the hold gate.
+const holdSwitch = "capi-vip-allocator-hold"
 
 func paused(want bool) func(*unstructured.Unstructured) error {
 	return func(cluster *unstructured.Unstructured) error {
@@ -22,9 +20,14 @@ func paused(want bool) func(*unstructured.Unstructured) error {
 	}
 }
 
+// letGo expects that nobody holds the Cluster, nor pauses it.
+func letGo(cluster *unstructured.Unstructured) error {
+	return errors.Join(paused(false)(cluster), free(cluster))
+}
+
 // Whoever says in the manifest whether the Cluster is paused is taken at their word.
 func TestHoldLeavesAStatedPauseAlone(t *testing.T) {
-	w := newWorld(t, held1)
+	w := newWorld(t, underHold)
 	w.class(open)
 	w.pools()
 	w.start()
@@ -56,7 +59,7 @@ func TestHoldLeavesAStatedPauseAlone(t *testing.T) {
 
 // A user who pauses a held Cluster in a way of their own keeps that pause.
 func TestHoldLeavesTheUsersOwnPause(t *testing.T) {
-	w := newWorld(t, held1)
+	w := newWorld(t, underHold)
 	w.class(open)
 	w.create(2)
 	w.patch(clusterName(0), `{"metadata":{"annotations":{"cluster.x-k8s.io/paused":""}}}`)
@@ -74,7 +77,7 @@ func TestHoldLeavesTheUsersOwnPause(t *testing.T) {
 
 // What is held for want of an address says so, and can be deleted.
 func TestHoldWithoutAPool(t *testing.T) {
-	w := newWorld(t, held1)
+	w := newWorld(t, underHold)
 	w.class(open)
 	p := w.start()
 	w.create(1)
@@ -108,40 +111,16 @@ const heldClusters = "capi_vip_allocator_held_clusters"
 
 // A Cluster whose class asks for no VIP goes at once.
 func TestHoldLetsStrangersGo(t *testing.T) {
-	w := newWorld(t, held1)
-	w.apply(fmt.Sprintf(strangerManifest, w.namespace))
+	w := newWorld(t, underHold)
+	w.class(stranger)
 	w.start()
 	w.create(1)
-	w.is(clusterName(0), "is let go", func(cluster *unstructured.Unstructured) error {
-		if err := paused(false)(cluster); err != nil {
-			return err
-		}
-		return free(cluster)
-	})
+	w.is(clusterName(0), "is let go", letGo)
 }
-
-const strangerManifest = `
-apiVersion: infrastructure.cluster.x-k8s.io/v1beta2
-kind: DemoClusterTemplate
-metadata: {name: race, namespace: %[1]s}
-spec: {template: {spec: {controlPlaneEndpoint: {port: 6443}}}}
----
-apiVersion: controlplane.cluster.x-k8s.io/v1beta2
-kind: DemoControlPlaneTemplate
-metadata: {name: race, namespace: %[1]s}
-spec: {template: {spec: {tlsSANs: [localhost]}}}
----
-apiVersion: cluster.x-k8s.io/v1beta2
-kind: ClusterClass
-metadata: {name: race, namespace: %[1]s}
-spec:
-  infrastructure: {templateRef: {apiVersion: infrastructure.cluster.x-k8s.io/v1beta2, kind: DemoClusterTemplate, name: race}}
-  controlPlane: {templateRef: {apiVersion: controlplane.cluster.x-k8s.io/v1beta2, kind: DemoControlPlaneTemplate, name: race}}
-`
 
 // Without the ConfigMap nothing is held any more, and what is held goes.
 func TestHoldIsSwitchedOff(t *testing.T) {
-	w := newWorld(t, held1)
+	w := newWorld(t, underHold)
 	w.class(open)
 	w.start()
 	w.create(2)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,123 +14,93 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
-	"github.com/gorizond/capi-vip-allocator/test/chart"
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 	"github.com/gorizond/capi-vip-allocator/test/management"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 const (
 	// patience bounds each wait for something that takes seconds on an idle machine.
 	patience = 4 * time.Minute
-	interval = 50 * time.Millisecond
-	// holdLabel on a namespace puts its new Clusters under the hold gate, hookLabel
-	// under the hook gate.
+	// A namespace with underHold among its labels has its new Clusters under the hold
+	// gate, one with underHook under the hook gate.
 	holdLabel = "hold-gate"
 	hookLabel = "hook-gate"
+	underHold = holdLabel + `: "on"`
+	underHook = hookLabel + `: "on"`
 )
 
-var (
-	long = flag.Bool("long", false, "crowds of full size")
-	keep = flag.Bool("keep", false, "keep the folder with the logs of the management cluster and of the allocators")
-)
+var long = flag.Bool("long", false, "crowds of full size")
 
 // environment is what all tests share.
 type environment struct {
-	management *management.Cluster
-	client     dynamic.Interface
-	chart      *chart.Chart
-	// kubeconfig is that of the chart's ServiceAccount.
-	kubeconfig string
-	witness    *witness
-	logs       string          // folder
-	context    context.Context // until stop
-	cancel     context.CancelFunc
+	*scene.Scene
+	witness  *witness
+	hookPort int
+	context  context.Context // until stop
+	cancel   context.CancelFunc
 }
-
-var booted *environment
 
 // boot starts the environment when the first test asks for it.
 var boot = sync.OnceValues(func() (*environment, error) {
-	booted = &environment{}
-	return booted, booted.start(context.Background())
+	booted.context, booted.cancel = context.WithCancel(context.Background())
+	return &booted, booted.start()
 })
 
+var booted environment
+
 func TestMain(m *testing.M) {
-	flag.Parse()
-	code := m.Run()
-	if booted != nil {
-		booted.stop()
-	}
-	os.Exit(code)
+	// The tests run one after another, since each wants the machine.
+	os.Exit(scene.Run(m, 1, booted.stop))
 }
 
-func (e *environment) start(ctx context.Context) error {
-	var progress io.Writer
-	if testing.Verbose() {
-		progress = os.Stderr
-	}
-	ctx, e.cancel = context.WithCancel(ctx)
-	e.context = ctx
+func (e *environment) start() error {
 	var err error
-	if e.management, err = management.Start(ctx, management.Options{RuntimeSDK: true, KeepDir: *keep, Progress: progress}); err != nil {
+	if e.Scene, err = scene.Start(e.context, "race", management.Options{RuntimeSDK: true}); err != nil {
 		return err
 	}
-	e.logs = filepath.Dir(e.management.AuditLog())
-	config := e.management.Config()
-	config.UserAgent = "race"
-	if e.client, err = dynamic.NewForConfig(config); err != nil {
-		return err
-	}
-	port, err := freePort()
+	ports, err := loopback.FreePorts(1)
 	if err != nil {
 		return err
 	}
-	if e.chart, err = chart.Render(ctx, values(port)); err != nil {
+	e.hookPort = ports[0]
+	if err := e.Install(e.context, values(e.hookPort)); err != nil {
 		return err
 	}
-	if e.kubeconfig, err = e.chart.Install(ctx, e.management); err != nil {
+	if e.witness, err = watchAll(e.context, e.Client); err != nil {
 		return err
 	}
-	if e.witness, err = watchAll(ctx, e.client); err != nil {
-		return err
-	}
-	return e.discover(ctx, port)
+	return e.discover(e.context, e.hookPort)
 }
+
+var extensionConfigs = schema.GroupVersionResource{Group: "runtime.cluster.x-k8s.io", Version: "v1beta2", Resource: "extensionconfigs"}
+
+// extensionName is that of the ExtensionConfig and of its handler.
+const extensionName = "vip-allocator"
 
 // discover lets Cluster API find the hook, which it then asks for ever. There is
 // nobody here to carry a Service, so the ExtensionConfig is pointed to the port.
 func (e *environment) discover(ctx context.Context, port int) error {
-	url := fmt.Sprintf(`{"spec":{"clientConfig":{"service":null,"url":"https://127.0.0.1:%d"}}}`, port)
-	configs := e.client.Resource(extensionConfigs)
-	if _, err := configs.Patch(ctx, "vip-allocator", types.MergePatchType, []byte(url), metav1.PatchOptions{}); err != nil {
+	url := fmt.Sprintf(`{"spec":{"clientConfig":{"service":null,"url":"https://%s"}}}`, loopback.Address(port))
+	configs := e.Client.Resource(extensionConfigs)
+	if _, err := configs.Patch(ctx, extensionName, types.MergePatchType, []byte(url), metav1.PatchOptions{}); err != nil {
 		return err
 	}
-	p, err := allocator.Start(ctx, allocator.Options{Kubeconfig: e.kubeconfig, Args: e.chart.Args, LogFile: filepath.Join(e.logs, "allocator-discovery.log")})
+	p, err := allocator.Start(ctx, allocator.Options{Kubeconfig: e.Kubeconfig, Args: e.Chart.Args, LogFile: filepath.Join(e.Logs, "allocator-discovery.log")})
 	if err != nil {
 		return err
 	}
 	defer p.Stop() //nolint:errcheck // it is only to be gone
+	const interval = 50 * time.Millisecond
 	return wait.PollUntilContextTimeout(ctx, interval, patience, true, func(ctx context.Context) (bool, error) {
-		config, err := configs.Get(ctx, "vip-allocator", metav1.GetOptions{})
+		config, err := configs.Get(ctx, extensionName, metav1.GetOptions{})
 		if err != nil {
 			return false, err
 		}
 		return conditionOf(config, "Discovered")["status"] == "True", nil
 	})
-}
-
-var extensionConfigs = schema.GroupVersionResource{Group: "runtime.cluster.x-k8s.io", Version: "v1beta2", Resource: "extensionconfigs"}
-
-// freePort finds a port that the hook can have, now and after each restart.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // values are those of a chart with all gates, each for the namespaces that ask for it.
@@ -149,14 +117,10 @@ func values(port int) map[string]any {
 	}
 }
 
-func (e *environment) stop() {
-	if e.cancel != nil {
+func (e *environment) stop() error {
+	if e.Scene != nil {
 		e.cancel()
+		e.Stop()
 	}
-	if e.management != nil {
-		if *keep {
-			fmt.Fprintln(os.Stderr, "logs:", e.logs)
-		}
-		e.management.Stop()
-	}
+	return nil
 }

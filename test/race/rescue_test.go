@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 )
 
@@ -37,13 +35,13 @@ func documented(ctx context.Context) (string, error) {
 // With nobody left to lift the pause, the documented line does, and leaves the pauses
 // of users alone.
 func TestHeldClustersAreLetGoByHand(t *testing.T) {
-	w := newWorld(t, held1)
+	w := newWorld(t, underHold)
 	w.class(open)
 	script, err := documented(t.Context())
 	if err != nil {
 		t.Fatalf("find the line in docs/gates.md: %v", err)
 	}
-	kubectl, err := w.management.Kubectl()
+	kubectl, err := w.Management.Kubectl()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,19 +52,14 @@ func TestHeldClustersAreLetGoByHand(t *testing.T) {
 	for range 2 { // The second time there is nothing left to do.
 		bash := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
 		bash.Env = append(os.Environ(), "PATH="+kubectl+string(os.PathListSeparator)+os.Getenv("PATH"),
-			"KUBECONFIG="+w.management.Kubeconfig(), "KUBECACHEDIR="+t.TempDir())
+			"KUBECONFIG="+w.Management.Kubeconfig(), "KUBECACHEDIR="+t.TempDir())
 		output, err := bash.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, output)
 		}
 		t.Logf("%s", output)
 	}
-	w.is(clusterName(0), "is let go", func(cluster *unstructured.Unstructured) error {
-		if err := paused(false)(cluster); err != nil {
-			return err
-		}
-		return free(cluster)
-	})
+	w.is(clusterName(0), "is let go", letGo)
 	w.eventually("Cluster API builds it", func() error {
 		if !w.witness.exists(w.namespace, clusterName(0)) {
 			return fmt.Errorf("it does not")

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,10 +17,11 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 // world is what one test works in: a namespace, a range of addresses and allocators
-// of its own. The tests run one after another, since each wants the machine.
+// of its own.
 type world struct {
 	*environment
 	t         *testing.T
@@ -41,17 +41,12 @@ func newWorld(t *testing.T, labels string) *world {
 	if err != nil {
 		t.Fatalf("start the environment: %v", err)
 	}
-	w := &world{environment: e, t: t, number: worlds.Add(1)}
-	w.namespace = fmt.Sprintf("race-%d", w.number)
-	w.apply("{apiVersion: v1, kind: Namespace, metadata: {name: " + w.namespace + ", labels: {" + labels + "}}}")
-	return w
+	return &world{environment: e, t: t, number: worlds.Add(1), namespace: e.Namespace(t, labels)}
 }
 
 func (w *world) apply(content string) {
 	w.t.Helper()
-	if err := w.management.Apply(w.t.Context(), []byte(content)); err != nil {
-		w.t.Fatal(err)
-	}
+	w.Apply(w.t, content)
 }
 
 // pools makes a pool per role, which no crowd can empty.
@@ -70,13 +65,13 @@ spec: {addresses: [10.%[3]d.%[4]d.1-10.%[3]d.%[4]d.250], prefix: 16}
 	}
 }
 
-// start starts an allocator as the chart would.
-func (w *world) start() *allocator.Process {
+// start starts an allocator as the chart would, with further flags.
+func (w *world) start(args ...string) *allocator.Process {
 	w.t.Helper()
 	w.started++
 	p, err := allocator.Start(w.t.Context(), allocator.Options{
-		Kubeconfig: w.kubeconfig, Args: append(slices.Clone(w.chart.Args), shortLease...),
-		LogFile: filepath.Join(w.logs, fmt.Sprintf("allocator-%s-%d.log", w.namespace, w.started)),
+		Kubeconfig: w.Kubeconfig, Args: slices.Concat(w.Chart.Args, shortLease, args),
+		LogFile: filepath.Join(w.Logs, fmt.Sprintf("allocator-%s-%d.log", w.namespace, w.started)),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -109,7 +104,7 @@ func (w *world) create(n int) {
 	group.SetLimit(creators)
 	for i := range n {
 		group.Go(func() error {
-			return w.management.Apply(ctx, fmt.Appendf(nil, clusterManifest, clusterName(i), w.namespace))
+			return w.Management.Apply(ctx, fmt.Appendf(nil, clusterManifest, clusterName(i), w.namespace))
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -131,7 +126,7 @@ func (w *world) built(n int) {
 		return nil
 	})
 	w.eventually("all topologies are reconciled", func() error {
-		list, err := w.client.Resource(observe.Clusters).Namespace(w.namespace).List(w.t.Context(), metav1.ListOptions{})
+		list, err := w.Client.Resource(observe.Clusters).Namespace(w.namespace).List(w.t.Context(), metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -142,6 +137,19 @@ func (w *world) built(n int) {
 		}
 		return nil
 	})
+}
+
+// some waits until n Clusters of the namespace have infrastructure, or more, and
+// returns how many.
+func (w *world) some(n int) (done int) {
+	w.t.Helper()
+	w.eventually(fmt.Sprintf("%d Clusters are built", n), func() error {
+		if done = w.witness.complete(w.namespace, "DemoCluster"); done < n {
+			return fmt.Errorf("%d are", done)
+		}
+		return nil
+	})
+	return done
 }
 
 func reconciled(cluster *unstructured.Unstructured) error {
@@ -164,7 +172,7 @@ func conditionOf(cluster *unstructured.Unstructured, conditionType string) map[s
 }
 
 func (w *world) get(name string) (*unstructured.Unstructured, error) {
-	return w.client.Resource(observe.Clusters).Namespace(w.namespace).Get(w.t.Context(), name, metav1.GetOptions{})
+	return w.Client.Resource(observe.Clusters).Namespace(w.namespace).Get(w.t.Context(), name, metav1.GetOptions{})
 }
 
 // is waits until the Cluster is as the test says.
@@ -181,7 +189,7 @@ func (w *world) is(name, what string, check func(cluster *unstructured.Unstructu
 
 func (w *world) patch(name, merge string) {
 	w.t.Helper()
-	_, err := w.client.Resource(observe.Clusters).Namespace(w.namespace).
+	_, err := w.Client.Resource(observe.Clusters).Namespace(w.namespace).
 		Patch(w.t.Context(), name, types.MergePatchType, []byte(merge), metav1.PatchOptions{})
 	if err != nil {
 		w.t.Fatal(err)
@@ -190,7 +198,7 @@ func (w *world) patch(name, merge string) {
 
 func (w *world) delete(name string) {
 	w.t.Helper()
-	if err := w.client.Resource(observe.Clusters).Namespace(w.namespace).Delete(w.t.Context(), name, metav1.DeleteOptions{}); err != nil {
+	if err := w.Client.Resource(observe.Clusters).Namespace(w.namespace).Delete(w.t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -212,21 +220,7 @@ func (w *world) gone(name string) {
 // eventually waits until check returns nil; what completes "wait until".
 func (w *world) eventually(what string, check func() error) {
 	w.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("wait until %s: not within %s: %v", what, patience, err)
-		}
-		select {
-		case <-time.After(interval):
-		case <-w.t.Context().Done():
-			w.t.Fatal(context.Cause(w.t.Context()))
-		}
-	}
+	scene.Until(w.t, patience, what, check)
 }
 
 // configMapResource is where the switch of the hold gate is.
@@ -235,7 +229,7 @@ var configMapResource = schema.GroupVersionResource{Version: "v1", Resource: "co
 // switchOff deletes the ConfigMap; it is put back after the test.
 func (w *world) switchOff() {
 	w.t.Helper()
-	configMaps := w.client.Resource(configMapResource).Namespace(allocator.Namespace)
+	configMaps := w.Client.Resource(configMapResource).Namespace(allocator.Namespace)
 	original, err := configMaps.Get(w.t.Context(), holdSwitch, metav1.GetOptions{})
 	if err != nil {
 		w.t.Fatal(err)

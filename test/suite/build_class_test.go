@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/management"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
@@ -48,6 +49,18 @@ func (w *world) vipClass(options ...classOption) *class {
 	return w.class(append([]classOption{declares("clusterVip", text), declares("ingressVip", text)}, options...)...)
 }
 
+// gatedClass makes a ClusterClass with the usual variables of the roles, whose
+// infrastructure waits for all of them and for nothing else.
+func (w *world) gatedClass(roles ...role) *class {
+	w.t.Helper()
+	options := []classOption{open()}
+	for _, r := range roles {
+		path := map[role]string{controlPlane: "controlPlaneEndpoint/host", ingress: "ingressVIP"}[r]
+		options = append(options, declares(r.variable(), text), toInfrastructure(r.variable(), "/spec/template/spec/"+path))
+	}
+	return w.class(options...)
+}
+
 // draftClass plans a ClusterClass that does not exist yet.
 func (w *world) draftClass(options ...classOption) *class {
 	w.t.Helper()
@@ -62,25 +75,13 @@ func (w *world) draftClass(options ...classOption) *class {
 	for _, option := range options {
 		option.onClass(draft)
 	}
-	w.apply(fmt.Sprintf(blankTemplates, draft.Namespace))
+	w.apply(management.BlankTemplates(draft.Namespace))
 	return &class{w: w, namespace: draft.Namespace, name: draft.Name, draft: draft}
 }
 
 func template(group, kind string) clusterv1.ClusterClassTemplateReference {
 	return clusterv1.ClusterClassTemplateReference{APIVersion: group + ".cluster.x-k8s.io/v1beta2", Kind: kind, Name: "blank"}
 }
-
-const blankTemplates = `
-apiVersion: infrastructure.cluster.x-k8s.io/v1beta2
-kind: DemoClusterTemplate
-metadata: {name: blank, namespace: %[1]s}
-spec: {template: {spec: {controlPlaneEndpoint: {port: 6443}}}}
----
-apiVersion: controlplane.cluster.x-k8s.io/v1beta2
-kind: DemoControlPlaneTemplate
-metadata: {name: blank, namespace: %[1]s}
-spec: {template: {spec: {tlsSANs: [localhost]}}}
-`
 
 // exampleClass makes the ClusterClass of the examples, which is gated by the VIPs.
 func (w *world) exampleClass() *class {

@@ -108,6 +108,17 @@ func (c *cluster) change(options ...clusterOption) {
 	})
 }
 
+// condemned deletes the Cluster and waits until it is gone.
+func (c *cluster) condemned(options ...metav1.DeletionPropagation) {
+	c.w.t.Helper()
+	o := metav1.DeleteOptions{}
+	if len(options) > 0 {
+		o.PropagationPolicy = &options[0]
+	}
+	c.w.remove(observe.Clusters, c.namespace, c.name, o)
+	c.w.gone(observe.Clusters, c.namespace, c.name)
+}
+
 func (c *cluster) remove() {
 	c.w.t.Helper()
 	c.w.remove(observe.Clusters, c.namespace, c.name, metav1.DeleteOptions{})
@@ -117,6 +128,20 @@ func (c *cluster) remove() {
 func (c *cluster) claim(r role) *ipamv1.IPAddressClaim {
 	c.w.t.Helper()
 	return fetch[ipamv1.IPAddressClaim](c.w, observe.Claims, c.namespace, r.claim(c.name))
+}
+
+// owns tells whether the role's claim is the Cluster's own and bound to the address.
+func (c *cluster) owns(r role, address string) error {
+	c.w.t.Helper()
+	claim := c.claim(r)
+	if claim == nil || claim.DeletionTimestamp != nil {
+		return fmt.Errorf("there is no live claim")
+	}
+	owned := slices.ContainsFunc(claim.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == c.uid })
+	if got := c.address(r); !owned || got != address {
+		return fmt.Errorf("owned: %t, bound to %q, want %s", owned, got, address)
+	}
+	return nil
 }
 
 // address returns what the role's claim is bound to, "" while it is not.
@@ -175,18 +200,11 @@ func (c *cluster) referred(name, kind string) *unstructured.Unstructured {
 // endpoint if one is given.
 func (c *cluster) provision(host string) {
 	c.w.t.Helper()
-	object := c.infrastructure()
-	client := c.w.in(observe.DemoClusters, c.namespace)
+	name := c.infrastructure().GetName()
 	if host != "" {
-		data := fmt.Appendf(nil, `{"spec":{"controlPlaneEndpoint":{"host":%q,"port":6443}}}`, host)
-		if _, err := client.Patch(c.w.t.Context(), object.GetName(), types.MergePatchType, data, metav1.PatchOptions{}); err != nil {
-			c.w.t.Fatal(err)
-		}
+		c.w.merge(observe.DemoClusters, c.namespace, name, fmt.Sprintf(`{"spec":{"controlPlaneEndpoint":{"host":%q,"port":6443}}}`, host))
 	}
-	data := []byte(`{"status":{"initialization":{"provisioned":true}}}`)
-	if _, err := client.Patch(c.w.t.Context(), object.GetName(), types.MergePatchType, data, metav1.PatchOptions{}, "status"); err != nil {
-		c.w.t.Fatal(err)
-	}
+	c.w.merge(observe.DemoClusters, c.namespace, name, `{"status":{"initialization":{"provisioned":true}}}`, "status")
 	c.w.eventually("Cluster API has seen the infrastructure", func() error {
 		if done := c.now().Status.Initialization.InfrastructureProvisioned; done == nil || !*done {
 			return fmt.Errorf("not yet")
@@ -232,11 +250,20 @@ func replicas(n int32) clusterFunc {
 // at it again after each write, so only then a test shows what else wakes it.
 func (c *cluster) rests() {
 	c.w.t.Helper()
+	c.w.rest(c)
+}
+
+func (w *world) rest(crowd ...*cluster) {
+	w.t.Helper()
 	const quiet = 2 * time.Second
-	version, since := "", time.Now()
-	c.w.eventually("nobody writes Cluster "+c.name, func() error {
-		if now := c.now().ResourceVersion; now != version {
-			version, since = now, time.Now()
+	versions, since := "", time.Now()
+	w.eventually("nobody writes the Clusters", func() error {
+		now := ""
+		for _, c := range crowd {
+			now += c.now().ResourceVersion + " "
+		}
+		if now != versions {
+			versions, since = now, time.Now()
 		}
 		if time.Since(since) < quiet {
 			return fmt.Errorf("somebody did %s ago", time.Since(since))

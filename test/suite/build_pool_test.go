@@ -11,6 +11,7 @@ import (
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/provider"
 )
 
 // poolObject is either kind of pool of the in-cluster provider.
@@ -60,12 +61,10 @@ func (w *world) draftPool(options ...poolOption) *pool {
 	for _, option := range append([]poolOption{size(20)}, options...) {
 		option.onPool(p.draft)
 	}
-	for i, addresses := range p.draft.Spec.Addresses {
-		p.draft.Spec.Addresses[i] = strings.ReplaceAll(addresses, "SUBNET", p.subnet)
-	}
+	p.locate(p.draft)
 	p.namespace, p.name, p.resource = p.draft.Namespace, p.draft.Name, observe.GlobalPools
-	if p.draft.Kind == "InClusterIPPool" {
-		p.resource = namespacedPools
+	if p.draft.Kind != "GlobalInClusterIPPool" {
+		p.resource = map[string]schema.GroupVersionResource{"InClusterIPPool": namespacedPools, provider.Kind: provider.Pools}[p.draft.Kind]
 		if p.namespace == "" {
 			p.draft.Namespace, p.namespace = w.namespace, w.namespace
 		}
@@ -73,9 +72,19 @@ func (w *world) draftPool(options ...poolOption) *pool {
 	return p
 }
 
+// locate puts the pool's own range in place of SUBNET.
+func (p *pool) locate(o *poolObject) {
+	for i, addresses := range o.Spec.Addresses {
+		o.Spec.Addresses[i] = strings.ReplaceAll(addresses, "SUBNET", p.subnet)
+	}
+}
+
 func (p *pool) create() {
 	p.w.t.Helper()
 	create(p.w, p.resource, p.draft)
+	if p.draft.Kind == provider.Kind {
+		return // nobody counts these
+	}
 	p.w.eventually("pool "+p.name+" is counted", func() error {
 		if p.now().Status.IPAddresses == nil {
 			return fmt.Errorf("it has no status")
@@ -92,13 +101,29 @@ func ranges(addresses ...string) poolFunc {
 	return func(o *poolObject) { o.Spec.Addresses = slices.Clone(addresses) }
 }
 
+// network sets addresses in a network of that prefix, of IPv4 or IPv6.
+func network(prefix int, addresses ...string) poolFunc {
+	return func(o *poolObject) {
+		ranges(addresses...)(o)
+		o.Spec.Prefix = prefix
+	}
+}
+
 // namespaced makes an InClusterIPPool of it, in the world's namespace unless told otherwise.
 func namespaced() poolFunc { return func(o *poolObject) { o.Kind = "InClusterIPPool" } }
+
+// ofExample makes a pool of package provider of it.
+func ofExample() poolFunc {
+	return func(o *poolObject) { o.Kind, o.APIVersion = provider.Kind, provider.Pools.GroupVersion().String() }
+}
 
 // grace keeps released addresses back for a while.
 func grace(seconds int32) poolFunc {
 	return func(o *poolObject) { o.Spec.GraceSeconds = ptr.To(seconds) }
 }
+
+// eitherRole is what the label of a pool for both roles says.
+const eitherRole = controlPlane + "_" + ingress
 
 // serving labels the pool for a role and classes, by name.
 func serving(r role, classes ...*class) poolFunc {
@@ -131,6 +156,7 @@ func (p *pool) change(options ...poolOption) {
 		for _, option := range options {
 			option.onPool(o)
 		}
+		p.locate(o)
 	})
 }
 
@@ -177,7 +203,7 @@ func (p *pool) giveBack(claim string) {
 }
 
 func (p *pool) ref() ipamv1.IPPoolReference {
-	return ipamv1.IPPoolReference{APIGroup: "ipam.cluster.x-k8s.io", Kind: p.draft.Kind, Name: p.name}
+	return ipamv1.IPPoolReference{APIGroup: p.resource.Group, Kind: p.draft.Kind, Name: p.name}
 }
 
 // namespacedOnly limits a cluster-scoped pool to Clusters of some namespaces.

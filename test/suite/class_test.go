@@ -106,6 +106,7 @@ func TestClassWithOneVariableForBothRoles(t *testing.T) {
 // A variable that cannot take the address is a reason, which names class, variable
 // and what is wrong; nothing is written, and a class that is mended helps at once.
 func TestClassVariableRefusesTheAddress(t *testing.T) {
+	t.Parallel()
 	enum := text
 	enum.Enum = []apiextensionsv1.JSON{*raw(`"192.0.2.1"`), *raw(`"192.0.2.2"`)}
 	wrongType := clusterv1.JSONSchemaProps{Type: "integer"}

@@ -16,6 +16,7 @@ import (
 // What a provider hands out may be no address for a VIP. The claim is kept, since
 // only its provider can know better.
 func TestConditionAddressInvalid(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ addresses, says string }{
 		"loopback":   {"127.0.0.10-127.0.0.20", "127.0.0.10"},
 		"link-local": {"169.254.3.10-169.254.3.20", "169.254.3.10"},
@@ -89,6 +90,7 @@ func TestConditionClaimLost(t *testing.T) {
 
 // After its claim is gone, another value is a decision of the user like any other.
 func TestConditionManualAfterClaim(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(c *cluster, change func()){
 		"lost first": func(c *cluster, change func()) {
 			c.loseClaim(controlPlane)

@@ -26,6 +26,7 @@ func TestDisableFromTheStart(t *testing.T) {
 // Switching ingress off gives the address back, with every trace of it; switching it
 // on again gives one anew.
 func TestDisableIngressReleases(t *testing.T) {
+	t.Parallel()
 	for name, make := range map[string]func(w *world) *class{
 		"the example class":           (*world).exampleClass,
 		"no variable at all":          func(w *world) *class { return w.class() },

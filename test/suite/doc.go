@@ -11,6 +11,11 @@
 // serves only Clusters with a certain watch-filter label, so that a test which needs
 // other flags, or kills its allocator, starts one for a label value of its own.
 //
+// Tests of what matters most (pools that overlap, run dry, come and go; crowds that
+// wait; claims that get lost; restarts and stale caches at the worst moment) run under
+// the eyes of package checker. Their crowds are as large as fits into a minute; -long
+// makes them as large as the allocator promises to bear.
+//
 // Whatever is waited for is a condition with a deadline. "Nothing happens" is shown
 // by a barrier: a Cluster created later gets its VIPs, and until then the audit log
 // holds no write of the allocator for the one in question.

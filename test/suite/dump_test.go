@@ -15,21 +15,29 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
+// dumpLimit keeps the report of a failed crowd readable.
+const dumpLimit = 10
+
 // dump logs the world's objects and what the shared allocator said about it.
 func (w *world) dump() {
 	// The test's own context has ended.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for _, resource := range []schema.GroupVersionResource{
-		observe.Clusters, observe.Claims, observe.Addresses, observe.GlobalPools, namespacedPools, coreEvents,
+		observe.Clusters, observe.Claims, observe.Addresses, observe.GlobalPools, namespacedPools, leases, coreEvents,
 	} {
 		list, err := w.client.Resource(resource).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			w.t.Logf("list %s: %v", resource.Resource, err)
 			continue
 		}
+		shown := 0
 		for _, object := range list.Items {
-			if object.GetNamespace() != w.namespace && !strings.HasPrefix(object.GetName(), w.namespace) {
+			holder := object.GetAnnotations()[prefix+"cluster"] // of a Lease
+			if object.GetNamespace() != w.namespace && !strings.HasPrefix(object.GetName(), w.namespace) && !strings.HasPrefix(holder, w.namespace+"/") {
+				continue
+			}
+			if shown++; shown > dumpLimit {
 				continue
 			}
 			object.SetManagedFields(nil)
@@ -40,6 +48,9 @@ func (w *world) dump() {
 			}
 			text, _ := yaml.Marshal(object.Object)
 			w.t.Logf("%s\n%s", resource.Resource, text)
+		}
+		if shown > dumpLimit {
+			w.t.Logf("and %d more %s", shown-dumpLimit, resource.Resource)
 		}
 	}
 	w.t.Logf("the shared allocator on %s:\n%s", w.namespace, lastLines(w.sharedLog, w.namespace, 60))

@@ -205,6 +205,17 @@ func has(r role, address string) expectation {
 	return all(endpoint(address, 6443), common)
 }
 
+// served waits for the VIP of a role from a claim and returns it.
+func (c *cluster) served(r role) string {
+	c.w.t.Helper()
+	var address string
+	c.becomes(func(o *clusterv1.Cluster) error {
+		address = o.Annotations[r.stamp()]
+		return has(r, address)(o)
+	})
+	return address
+}
+
 // wanted expects a line that begins with each of the texts.
 func wanted(lines []string, texts ...string) error {
 	for _, text := range texts {
@@ -213,6 +224,14 @@ func wanted(lines []string, texts ...string) error {
 		}
 	}
 	return nil
+}
+
+// reasonOf returns the reason of the role's condition, "" if there is none.
+func reasonOf(c *clusterv1.Cluster, r role) string {
+	if condition := meta.FindStatusCondition(c.Status.Conditions, r.condition()); condition != nil {
+		return condition.Reason
+	}
+	return ""
 }
 
 // conditionOf returns the message of the role's condition, "" if there is none.

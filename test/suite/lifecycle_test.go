@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"fmt"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,57 +11,6 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
-
-// A Cluster that is deleted gives its addresses back.
-func TestLifecycleDelete(t *testing.T) {
-	w := newWorld(t)
-	k := w.exampleClass()
-	cp, in := w.pool(serving(controlPlane, k)), w.pool(serving(ingress, k))
-	c := w.cluster(k)
-	c.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)), built())
-	c.remove()
-	w.gone(observe.Clusters, w.namespace, c.name)
-	for _, r := range bothRoles {
-		w.gone(observe.Claims, w.namespace, r.claim(c.name))
-		w.gone(observe.Addresses, w.namespace, r.claim(c.name))
-	}
-	cp.uses(0)
-	in.uses(0)
-}
-
-// A namespace that is deleted takes everything along.
-func TestLifecycleDeleteNamespace(t *testing.T) {
-	w := newWorld(t)
-	k := w.vipClass()
-	cp, in := w.pool(serving(controlPlane, k)), w.pool(serving(ingress, k))
-	elsewhere := w.newNamespace()
-	c := w.cluster(k, inNamespace(elsewhere))
-	c.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
-	w.remove(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, "", elsewhere, metav1.DeleteOptions{})
-	w.gone(observe.Clusters, elsewhere, c.name)
-	cp.uses(0)
-	in.uses(0)
-}
-
-// A Cluster made anew under the name of one that was deleted has claims of its own.
-func TestLifecycleRecreate(t *testing.T) {
-	w := newWorld(t)
-	k := w.vipClass()
-	w.pool(serving(controlPlane, k))
-	w.pool(serving(ingress, k))
-	first := w.cluster(k, named("same"))
-	first.becomes(reason(controlPlane, "Allocated"), reason(ingress, "Allocated"))
-	first.remove()
-	w.gone(observe.Clusters, w.namespace, first.name)
-	second := w.cluster(k, named("same"))
-	second.becomes(reason(controlPlane, "Allocated"), reason(ingress, "Allocated"))
-	for _, r := range bothRoles {
-		second.becomes(has(r, second.address(r)))
-		if owners := second.claim(r).OwnerReferences; len(owners) != 1 || owners[0].UID != second.uid {
-			t.Errorf("the claim's owners are %+v", owners)
-		}
-	}
-}
 
 // As long as the pool keeps the old claim back the new Cluster waits for its name,
 // and reads until when.
@@ -88,6 +36,7 @@ func TestLifecycleRecreateWaitsForTheOldClaim(t *testing.T) {
 
 // A claim of our name that is somebody else's is never used, nor touched.
 func TestLifecycleForeignClaim(t *testing.T) {
+	t.Parallel()
 	owner := metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "owner"}
 	for name, owners := range map[string]func(w *world) []metav1.OwnerReference{
 		"nobody's": func(*world) []metav1.OwnerReference { return nil },
@@ -153,10 +102,10 @@ func TestLifecyclePaused(t *testing.T) {
 	byAnnotation := w.cluster(k, annotated(pausedAnnotation, ""))
 	for _, c := range []*cluster{bySpec, byAnnotation} {
 		c.change(annotated("example.com/edited", "yes"))
-		c.untouched(since)
-		if claims := c.claims(); len(claims) > 0 {
-			t.Errorf("there are claims: %q", claims)
-		}
+	}
+	w.untouched(since, bySpec, byAnnotation)
+	if claims := append(bySpec.claims(), byAnnotation.claims()...); len(claims) > 0 {
+		t.Errorf("there are claims: %q", claims)
 	}
 	bySpec.change(paused(false))
 	bySpec.becomes(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))
@@ -187,44 +136,10 @@ func TestLifecycleNotOurs(t *testing.T) {
 	}))
 	other := w.cluster(k, labelled(watchFilterLabel, "another"))
 	unlabelled := w.cluster(k, without(watchFilterLabel))
-	for _, c := range []*cluster{rancher, plain, other, unlabelled} {
-		c.untouched(since)
+	crowd := []*cluster{rancher, plain, other, unlabelled}
+	w.untouched(since, crowd...)
+	for _, c := range crowd {
 		c.is(noEndpoint(), noCondition(controlPlane), noCondition(ingress))
-		c.usesNoPool(cp, in)
 	}
-}
-
-// Foreground deletion frees the claim at once, while the machines still answer on
-// the VIP. Until the Cluster is gone nobody else gets that address.
-func TestLifecycleForegroundDelete(t *testing.T) {
-	w := newWorld(t)
-	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k))
-	dying := w.cluster(k)
-	dying.becomes(has(controlPlane, p.address(0)))
-	dying.build()
-	machine := dying.infrastructure()
-	hold := func(finalizers string) {
-		t.Helper()
-		data := fmt.Appendf(nil, `{"metadata":{"finalizers":%s}}`, finalizers)
-		if _, err := w.in(observe.DemoClusters, w.namespace).Patch(t.Context(), machine.GetName(), types.MergePatchType, data, metav1.PatchOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	hold(`["example.com/machines"]`)
-	foreground := metav1.DeletePropagationForeground
-	w.remove(observe.Clusters, w.namespace, dying.name, metav1.DeleteOptions{PropagationPolicy: &foreground})
-	w.gone(observe.Claims, w.namespace, controlPlane.claim(dying.name))
-	since := w.mark()
-
-	heir := w.cluster(k)
-	heir.becomes(reason(controlPlane, "AddressInUse", p.address(0), dying.name), noEndpoint())
-	dying.untouched(since)
-	if claims := dying.claims(); len(claims) > 0 {
-		t.Errorf("the deleted Cluster has claims: %q", claims)
-	}
-	heir.rests()
-	hold("null")
-	w.gone(observe.Clusters, w.namespace, dying.name)
-	heir.becomes(has(controlPlane, p.address(0)))
+	w.useNoPool(crowd, cp, in)
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,36 +18,45 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/chart"
+	"github.com/gorizond/capi-vip-allocator/test/checker"
 	"github.com/gorizond/capi-vip-allocator/test/management"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
-const (
-	// sharedFilter is the watch-filter value of the Clusters that the shared
-	// allocator serves.
-	sharedFilter = "shared"
-	// parallel is how many tests run side by side unless -parallel says otherwise.
-	// They wait more than they work, so it is more than there are CPUs.
-	parallel = "10"
+// sharedFilter is the watch-filter value of the Clusters that the shared allocator
+// serves.
+const sharedFilter = "shared"
+
+var (
+	long = flag.Bool("long", false, "crowds of full size")
+	seed = flag.Uint64("seed", rand.Uint64(), "of what happens at random")
 )
 
 // environment is what all tests share.
 type environment struct {
-	management *management.Cluster
+	scene      *scene.Scene
+	management *management.Cluster // the scene's, like the next three
 	client     dynamic.Interface
-	audit      audit.Log
 	chart      *chart.Chart
-	// kubeconfig is that of the chart's ServiceAccount.
-	kubeconfig string
+	kubeconfig string // of the chart's ServiceAccount
+	audit      audit.Log
 	shared     *allocator.Process
 	sharedLog  string // path
-}
+	checker    *checker.Checker
+	// beacon is the class of all barriers, once there was one.
+	beacon     *class
+	beaconLock sync.Mutex
+	// example installs and starts the provider of package provider, once.
+	example func() error
 
-var keep = flag.Bool("keep", false, "keep the folder with the logs of the management cluster and of the allocators")
+	context context.Context // until stop
+	cancel  context.CancelFunc
+}
 
 // boot starts the environment when the first test asks for it.
 var boot = sync.OnceValue(func() *environment {
 	booted = &environment{}
-	if err := booted.start(context.Background()); err != nil {
+	if err := booted.start(); err != nil {
 		// Once is enough: every test would say the same.
 		fmt.Fprintln(os.Stderr, "start the environment:", err)
 		return nil
@@ -59,58 +68,51 @@ var boot = sync.OnceValue(func() *environment {
 var booted *environment
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		_ = flag.Set("test.parallel", parallel) // a flag and a value that package testing knows
-	}
-	code := m.Run()
-	if booted != nil {
-		if err := booted.stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "FAIL:", err)
-			code = max(code, 1)
+	const parallel = 10
+	os.Exit(scene.Run(m, parallel, func() error {
+		if booted == nil {
+			return nil
 		}
-	}
-	os.Exit(code)
+		return booted.stop()
+	}))
 }
 
 // start boots a management cluster with a shared allocator.
-func (e *environment) start(ctx context.Context) error {
-	var progress io.Writer
-	if testing.Verbose() {
-		progress = os.Stderr
-	}
-	if err := e.startManagement(ctx, management.Options{KeepDir: *keep, Progress: progress}); err != nil {
+func (e *environment) start() error {
+	e.context, e.cancel = context.WithCancel(context.Background())
+	if err := e.startManagement(e.context, management.Options{}); err != nil {
 		return err
 	}
-	e.sharedLog = filepath.Join(filepath.Dir(e.management.AuditLog()), "allocator.log")
+	if err := e.watch(); err != nil {
+		return err
+	}
+	e.example = sync.OnceValue(e.startExample)
+	e.sharedLog = filepath.Join(e.scene.Logs, "allocator.log")
 	var err error
-	e.shared, err = allocator.Start(ctx, allocator.Options{Kubeconfig: e.kubeconfig, Args: e.chart.Args, LogFile: e.sharedLog})
+	e.shared, err = allocator.Start(e.context, allocator.Options{Kubeconfig: e.kubeconfig, Args: e.chart.Args, LogFile: e.sharedLog})
 	return err
 }
 
 // startManagement boots a management cluster with the chart's rights.
 func (e *environment) startManagement(ctx context.Context, o management.Options) error {
 	var err error
-	if e.management, err = management.Start(ctx, o); err != nil {
+	if e.scene, err = scene.Start(ctx, "suite", o); err != nil {
 		return err
 	}
-	if e.client, err = e.clientOf("suite"); err != nil {
+	if err := e.scene.Install(ctx, map[string]any{"watchFilter": sharedFilter, "logLevel": "debug"}); err != nil {
 		return err
 	}
+	e.management, e.client, e.chart, e.kubeconfig = e.scene.Management, e.scene.Client, e.scene.Chart, e.scene.Kubeconfig
 	e.audit = audit.Log(e.management.AuditLog())
-	if e.chart, err = chart.Render(ctx, map[string]any{"watchFilter": sharedFilter, "logLevel": "debug"}); err != nil {
-		return err
-	}
-	e.kubeconfig, err = e.chart.Install(ctx, e.management)
-	return err
+	return nil
 }
 
-func (e *environment) clientOf(userAgent string) (dynamic.Interface, error) {
-	config := e.management.Config()
-	config.UserAgent = userAgent
-	return dynamic.NewForConfig(config)
+// watch starts a checker. None lives through a restart of the API server, which
+// forgets the past.
+func (e *environment) watch() error {
+	var err error
+	e.checker, err = checker.Start(e.context, e.client)
+	return err
 }
 
 // stop ends everything. The shared allocator must have lived through all tests
@@ -120,11 +122,9 @@ func (e *environment) stop() error {
 	if e.shared != nil {
 		err = errors.Join(e.noPanic(), e.endShared())
 	}
-	if e.management != nil {
-		if *keep {
-			fmt.Fprintln(os.Stderr, "logs:", filepath.Dir(e.management.AuditLog()))
-		}
-		e.management.Stop()
+	e.cancel()
+	if e.scene != nil {
+		e.scene.Stop()
 	}
 	return err
 }
@@ -153,9 +153,6 @@ func (e *environment) noPanic() error {
 	return nil
 }
 
-const (
-	// patience bounds each wait. What is waited for takes a second or two; a
-	// machine busy with other builds and tests takes longer.
-	patience = time.Minute
-	interval = 50 * time.Millisecond
-)
+// patience bounds each wait. What is waited for takes a second or two; a machine busy
+// with other builds and tests takes longer.
+const patience = time.Minute

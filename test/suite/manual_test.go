@@ -14,13 +14,20 @@ func manual(r role, value string) expectation {
 // usesNoPool asserts that no claim exists and no address of the pools is taken.
 func (c *cluster) usesNoPool(pools ...*pool) {
 	c.w.t.Helper()
-	c.w.barrier()
-	if claims := c.claims(); len(claims) > 0 {
-		c.w.t.Errorf("there are claims: %q", claims)
+	c.w.useNoPool([]*cluster{c}, pools...)
+}
+
+func (w *world) useNoPool(crowd []*cluster, pools ...*pool) {
+	w.t.Helper()
+	w.barrier()
+	for _, c := range crowd {
+		if claims := c.claims(); len(claims) > 0 {
+			w.t.Errorf("there are claims: %q", claims)
+		}
 	}
 	for _, p := range pools {
 		if used := p.now().Status.IPAddresses.Used; used != 0 {
-			c.w.t.Errorf("%d addresses of pool %s are used", used, p.name)
+			w.t.Errorf("%d addresses of pool %s are used", used, p.name)
 		}
 	}
 }
@@ -53,9 +60,7 @@ func TestManualValueIsCopied(t *testing.T) {
 	ingressAnnotation := w.cluster(k, annotated(ingress.stamp(), annotation), off(controlPlane))
 	ingressAnnotation.becomes(manual(ingress, annotation), variable("ingressVip", annotation))
 
-	for _, c := range []*cluster{full, host, cpVariable, ingressVariable, ingressAnnotation} {
-		c.usesNoPool(cp, in)
-	}
+	w.useNoPool([]*cluster{full, host, cpVariable, ingressVariable, ingressAnnotation}, cp, in)
 }
 
 // One role by hand, the other out of the pool.
@@ -111,11 +116,13 @@ func TestManualBadAddressIsReported(t *testing.T) {
 	w := newWorld(t)
 	k := w.class(declares("clusterVip", text))
 	p := w.pool(serving(controlPlane, k))
+	var crowd []*cluster
 	for _, bad := range []string{"127.0.0.1", "224.0.0.1", "fe80::1", "0.0.0.0"} {
 		c := w.cluster(k, at(bad, 6443))
 		c.becomes(reason(controlPlane, "Manual", bad, "not a usable unicast address"), endpoint(bad, 6443))
-		c.usesNoPool(p)
+		crowd = append(crowd, c)
 	}
+	w.useNoPool(crowd, p)
 }
 
 // Of a Cluster that runs already only the missing port is written; what its

@@ -8,6 +8,7 @@ import (
 
 // Every way to write down whom a pool serves.
 func TestMatchingForms(t *testing.T) {
+	t.Parallel()
 	for name, form := range map[string]struct {
 		roles   string
 		options func(w *world, k *class) []poolOption
@@ -169,6 +170,7 @@ func TestMatchingFilterAddsNoPool(t *testing.T) {
 
 // A malformed pool serves nobody, and its would-be Clusters read which key is wrong.
 func TestMatchingMalformedPool(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		options []poolOption
 		says    []string

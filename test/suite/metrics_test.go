@@ -208,7 +208,7 @@ func TestMetricsOfFailedSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := w.startAllocatorAs(kubeconfig)
+	p := w.startAllocatorAt(kubeconfig)
 	k := w.class(declares("ingressVip", text))
 	first := w.pool(serving(ingress, k), size(1))
 	// Both could hand out the address, so that a Lease decides.

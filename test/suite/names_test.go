@@ -29,6 +29,7 @@ var (
 	namespacedPools = schema.GroupVersionResource{Group: "ipam.cluster.x-k8s.io", Version: "v1alpha2", Resource: "inclusterippools"}
 	controlPlanes   = schema.GroupVersionResource{Group: "controlplane.cluster.x-k8s.io", Version: "v1beta2", Resource: "democontrolplanes"}
 	coreEvents      = schema.GroupVersionResource{Version: "v1", Resource: "events"}
+	namespaces      = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	leases          = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
 	deployments     = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 )

@@ -3,13 +3,21 @@ package suite
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/retry"
+
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // in returns the client for a resource; namespace is "" for a cluster-scoped one.
@@ -63,7 +71,8 @@ func create[T any](w *world, resource schema.GroupVersionResource, object *T) *T
 func change[T any](w *world, resource schema.GroupVersionResource, namespace, name string, edit func(*T)) {
 	w.t.Helper()
 	client := w.in(resource, namespace)
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	// Cluster API writes a new Cluster several times a second.
+	err := retry.RetryOnConflict(wait.Backoff{Steps: 50, Duration: 20 * time.Millisecond, Jitter: 1}, func() error {
 		object, err := client.Get(w.t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -75,6 +84,15 @@ func change[T any](w *world, resource schema.GroupVersionResource, namespace, na
 	})
 	if err != nil {
 		w.t.Fatalf("change %s %s/%s: %v", resource.Resource, namespace, name, err)
+	}
+}
+
+// merge merges a JSON document into an object, or into a subresource of it.
+func (w *world) merge(resource schema.GroupVersionResource, namespace, name, document string, subresources ...string) {
+	w.t.Helper()
+	_, err := w.in(resource, namespace).Patch(w.t.Context(), name, types.MergePatchType, []byte(document), metav1.PatchOptions{}, subresources...)
+	if err != nil {
+		w.t.Fatalf("patch %s %s/%s with %s: %v", resource.Resource, namespace, name, document, err)
 	}
 }
 
@@ -96,6 +114,40 @@ func (w *world) gone(resource schema.GroupVersionResource, namespace, name strin
 		}
 		return nil
 	})
+}
+
+// nothingLeaks waits until the world has no claim, no address and no Lease of an
+// address any more.
+func (w *world) nothingLeaks() {
+	w.t.Helper()
+	for _, resource := range []schema.GroupVersionResource{observe.Claims, observe.Addresses} {
+		w.eventually("there are no "+resource.Resource, func() error {
+			if left := list[metav1.PartialObjectMetadata](w, resource, w.namespace, ""); len(left) > 0 {
+				return fmt.Errorf("%d are left, %s is one", len(left), left[0].Name)
+			}
+			return nil
+		})
+	}
+	w.eventually("no Lease is left", func() error {
+		if left := w.leases(); len(left) > 0 {
+			return fmt.Errorf("%q are left", left)
+		}
+		return nil
+	})
+}
+
+var addressLease = regexp.MustCompile(`^vip-[0-9a-f]{32}$`)
+
+// leases lists the Leases of addresses that Clusters of the world hold or held.
+func (w *world) leases() []string {
+	w.t.Helper()
+	var names []string
+	for _, lease := range list[metav1.PartialObjectMetadata](w, leases, allocator.Namespace, "") {
+		if addressLease.MatchString(lease.Name) && strings.HasPrefix(lease.Annotations[prefix+"cluster"], w.namespace+"/") {
+			names = append(names, lease.Name)
+		}
+	}
+	return names
 }
 
 // convert goes through JSON, which respects omitzero. Unlike the converter of

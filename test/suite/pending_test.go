@@ -31,15 +31,12 @@ func (c *cluster) ownClaim(r role, p *pool, options ...func(*ipamv1.IPAddressCla
 // pendingOn makes a Cluster whose claim waits on a pool that lost its last address
 // to somebody else after the claim was made: the IPAM provider skips the claims of
 // a paused Cluster meanwhile. The Cluster is not paused any more at the end.
-func (w *world) pendingOn(k *class, r role, p *pool, then ...func()) *cluster {
+func (w *world) pendingOn(k *class, r role, p *pool) *cluster {
 	w.t.Helper()
 	c := w.cluster(k, paused(true))
 	c.ownClaim(r, p)
 	for p.now().Status.IPAddresses.Free > 0 {
 		p.take(w.unique("taken"))
-	}
-	for _, f := range then {
-		f()
 	}
 	c.change(paused(false))
 	return c

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/provider"
 )
 
 // vipPools is a kind of pool of another IPAM provider, which these tests play
@@ -32,18 +33,25 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 `
 
-// withVIPPools installs that kind and starts an allocator which serves it, with the
-// rights that the chart gives for it.
-func (w *world) withVIPPools() {
+// grantPoolKinds gives allocators the rights that the chart gives for the pools of
+// other providers: for all of them, whichever test asks.
+func (w *world) grantPoolKinds() {
 	w.t.Helper()
-	w.apply(vipPoolKind)
-	rendered, err := chart.Render(w.t.Context(), map[string]any{"poolKinds": []any{vipPools.GroupResource().String()}})
+	kinds := []any{vipPools.GroupResource().String(), provider.Pools.GroupResource().String()}
+	rendered, err := chart.Render(w.t.Context(), map[string]any{"poolKinds": kinds})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := rendered.Install(w.t.Context(), w.management); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// withVIPPools installs that kind and starts an allocator which serves it.
+func (w *world) withVIPPools() {
+	w.t.Helper()
+	w.apply(vipPoolKind)
+	w.grantPoolKinds()
 	w.startAllocator("--pool-kinds=" + vipPools.GroupResource().String())
 }
 
@@ -62,6 +70,17 @@ func (w *world) vipPool(r role, k *class) (name string) {
 func (w *world) odd(k *class) *cluster {
 	w.t.Helper()
 	return w.cluster(k, named(w.unique("odd")))
+}
+
+// claimed waits for the role's claim, not until the Cluster says that it is pending.
+func (c *cluster) claimed(r role) {
+	c.w.t.Helper()
+	c.w.eventually("there is a claim", func() error {
+		if c.claim(r) == nil {
+			return fmt.Errorf("there is none")
+		}
+		return nil
+	})
 }
 
 // refuse plays the provider that cannot bind a claim.
@@ -109,13 +128,14 @@ func TestPoolKindOfAnotherProvider(t *testing.T) {
 	w.withVIPPools()
 	k := w.class(declares("clusterVip", text))
 	name := w.vipPool(controlPlane, k)
-	c := w.odd(k)
+	c, refused := w.odd(k), w.odd(k)
+	refused.claimed(controlPlane)
+	refused.refuse(controlPlane, "PoolExhausted")
 	c.becomes(reason(controlPlane, "ClaimPending", name))
 	if ref := c.claim(controlPlane).Spec.PoolRef; ref != (ipamv1.IPPoolReference{APIGroup: vipPools.Group, Kind: "VIPPool", Name: name}) {
 		t.Errorf("the claim is on %v", ref)
 	}
-	c.refuse(controlPlane, "PoolExhausted")
-	c.becomes(reason(controlPlane, "PoolExhausted", name, "the provider says"))
+	refused.becomes(reason(controlPlane, "PoolExhausted", name, "the provider says"))
 	c.refuse(controlPlane, "PoolNotReady")
 	c.becomes(reason(controlPlane, "PoolNotReady", name, "the provider says"))
 	ip := newIP()
@@ -129,9 +149,9 @@ func TestPoolKindRanksAfterKnownRoom(t *testing.T) {
 	w := newWorld(t)
 	w.withVIPPools()
 	k := w.class(declares("clusterVip", text))
-	name := w.vipPool(controlPlane, k)
+	w.vipPool(controlPlane, k)
 	first := w.odd(k)
-	first.becomes(reason(controlPlane, "ClaimPending", name))
+	first.claimed(controlPlane)
 	known := w.pool(namespaced(), serving(controlPlane, k))
 	second := w.cluster(k)
 	second.becomes(has(controlPlane, known.address(0)))
@@ -147,12 +167,7 @@ func TestPoolKindBadAddress(t *testing.T) {
 	w.vipPool(controlPlane, k)
 	for _, address := range []string{"fe80::1%eth0", "2001:db8::1%eth0", "0.0.0.0", "::", "255.255.255.255", "ff02::1"} {
 		c := w.odd(k)
-		w.eventually("there is a claim", func() error {
-			if c.claim(controlPlane) == nil {
-				return fmt.Errorf("there is none")
-			}
-			return nil
-		})
+		c.claimed(controlPlane)
 		c.bind(controlPlane, address)
 		c.becomes(reason(controlPlane, "AddressInvalid", controlPlane.claim(c.name), address), noEndpoint())
 	}

@@ -99,6 +99,9 @@ func TestProcessAPIServerRestarts(t *testing.T) {
 	if err := w.management.StartComponent(management.APIServer); err != nil {
 		t.Fatal(err)
 	}
+	if err := w.watch(); err != nil { // for the tests to come
+		t.Fatal(err)
+	}
 	after := w.cluster(k)
 	after.becomes(has(controlPlane, cp.address(1)), has(ingress, in.address(1)))
 	before.is(has(controlPlane, cp.address(0)), has(ingress, in.address(0)))

@@ -112,23 +112,6 @@ func TestPublishedClaim(t *testing.T) {
 	}
 }
 
-// An IPv6 address is no legal label value; the label that says "has a VIP" serves
-// selectors all the same.
-func TestPublishIPv6(t *testing.T) {
-	w := newWorld(t)
-	k := w.vipClass()
-	six := poolFunc(func(o *poolObject) { o.Spec.Prefix = 64 })
-	w.pool(serving(controlPlane, k), six, ranges("2001:db8:1::a-2001:db8:1::f"))
-	w.pool(serving(ingress, k), six, ranges("2001:db8:2::a-2001:db8:2::f"))
-	c := w.cluster(k)
-	object := c.becomes(has(controlPlane, "2001:db8:1::a"), has(ingress, "2001:db8:2::a"))
-	for _, r := range bothRoles {
-		if label, exists := object.Labels[r.stamp()]; exists {
-			t.Errorf("label %s is %q", r.stamp(), label)
-		}
-	}
-}
-
 // Nothing that others wrote is touched: other variables keep their place and their
 // exact text, other metadata stays.
 func TestPublishKeepsForeignFields(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 // The roles do not wait for each other.
 func TestRolesAreIndependent(t *testing.T) {
+	t.Parallel()
 	for _, r := range bothRoles {
 		other := ingress
 		if r == ingress {
@@ -38,8 +39,7 @@ func TestRolesForeignClusterIsLeftAlone(t *testing.T) {
 	since := w.mark()
 	c := w.cluster(foreign)
 	off := w.cluster(foreign, annotated(backfill, "true"))
-	c.untouched(since)
-	off.untouched(since)
+	w.untouched(since, c, off)
 	c.is(noCondition(controlPlane), noCondition(ingress), noEndpoint())
 	if events := c.events(); len(events) > 0 {
 		t.Errorf("there are events: %q", events)

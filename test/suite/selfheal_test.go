@@ -9,6 +9,7 @@ import (
 // Whatever a re-apply strips is put back from the claim, before infrastructure and
 // after.
 func TestSelfHealStripped(t *testing.T) {
+	t.Parallel()
 	strips := map[string]clusterOption{
 		"the endpoint":    at("", 0),
 		"the host":        at("", 6443),

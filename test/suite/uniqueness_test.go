@@ -12,6 +12,7 @@ import (
 // An address that any Cluster uses is not published for another one, wherever it
 // stands and however it is written. As soon as the clash is gone it is.
 func TestUniquenessOfAddressesInUse(t *testing.T) {
+	t.Parallel()
 	unserved := labelled(watchFilterLabel, "nobody")
 	for name, holder := range map[string]func(w *world, k *class, address string) *cluster{
 		"an endpoint": func(w *world, k *class, address string) *cluster { return w.cluster(k, unserved, at(address, 6443)) },

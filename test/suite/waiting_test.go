@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
@@ -17,6 +16,7 @@ import (
 // A Cluster that finds no pool makes no claim, and is served as soon as a pool comes,
 // whatever brings it.
 func TestWaitingIsEndedBy(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		// hinder makes the pool useless, help undoes that.
 		hinder, help func(p *pool)
@@ -138,60 +138,4 @@ func (w *world) settled(crowd []*cluster, served int) (done, waiting []*cluster)
 		return cmp.Or(created[a].Compare(created[b]), strings.Compare(a.name, b.name))
 	})
 	return done, waiting
-}
-
-// A claim that is pending on a pool which cannot serve it any more is made anew on
-// one that can.
-func TestWaitingClaimMoves(t *testing.T) {
-	for name, hinder := range map[string]func(p *pool){
-		"exhausted":    func(*pool) {},
-		"no match":     func(p *pool) { p.change(without(poolClass)) },
-		"not allowed":  func(p *pool) { p.change(namespacedOnly("elsewhere")) },
-		"deleted pool": func(p *pool) { p.w.remove(observe.Claims, p.w.namespace, "first", metav1.DeleteOptions{}); p.discard() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			k := w.class(declares("clusterVip", text))
-			p := w.pool(serving(controlPlane, k), size(1), annotated(poolPriority, "5"))
-			var second *pool
-			c := w.pendingOn(k, controlPlane, p, func() {
-				hinder(p)
-				second = w.pool(serving(controlPlane, k))
-			})
-			c.becomes(has(controlPlane, second.address(0)))
-			if claim := c.claim(controlPlane); claim.Spec.PoolRef != second.ref() {
-				t.Errorf("the claim is on %v", claim.Spec.PoolRef)
-			}
-		})
-	}
-}
-
-// discard deletes a pool whatever is on it.
-func (p *pool) discard() {
-	p.w.t.Helper()
-	for _, claim := range list[ipamv1.IPAddressClaim](p.w, observe.Claims, p.w.namespace, "!"+poolRole) {
-		p.giveBack(claim.Name)
-	}
-	p.uses(0)
-	p.remove()
-	p.w.gone(p.resource, p.namespace, p.name)
-}
-
-// A claim on a paused pool stays: its provider would not let it go.
-func TestWaitingClaimOnPausedPoolStays(t *testing.T) {
-	w := newWorld(t)
-	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k), size(2))
-	c := w.cluster(k, paused(true))
-	claim := c.ownClaim(controlPlane, p)
-	p.change(annotated(pausedAnnotation, "true"))
-	w.pool(serving(controlPlane, k))
-	c.change(paused(false))
-	c.becomes(reason(controlPlane, "PoolPaused", p.name))
-	w.barrier()
-	if now := c.claim(controlPlane); now == nil || now.UID != claim.UID || now.DeletionTimestamp != nil {
-		t.Error("the claim was given up")
-	}
-	p.change(without(pausedAnnotation))
-	c.becomes(reason(controlPlane, "Allocated", p.name))
 }

@@ -1,15 +1,15 @@
 package suite
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 // world is what one test works in: a namespace of its own.
@@ -19,12 +19,8 @@ type world struct {
 	namespace string
 	// filter is the watch-filter value of the Clusters that the world makes.
 	filter string
-	// begin is where the audit log stood when the world was made.
-	begin int64
 	// made counts the objects that were given a name.
 	made int
-	// beacon is the class of barriers, once there was one.
-	beacon *class
 }
 
 // newWorld makes a world for a test that runs beside others.
@@ -49,7 +45,6 @@ func newLonelyWorld(t *testing.T) *world {
 		t.Fatal("there is no environment")
 	}
 	w := &world{environment: e, t: t, filter: sharedFilter}
-	w.begin = w.mark()
 	w.namespace = w.newNamespace()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -59,28 +54,16 @@ func newLonelyWorld(t *testing.T) *world {
 	return w
 }
 
-var (
-	worlds  atomic.Int64
-	foreign = regexp.MustCompile(`[^a-z0-9]+`)
-)
-
 // newNamespace makes a namespace named after the test.
 func (w *world) newNamespace() string {
 	w.t.Helper()
-	const limit = 40
-	name := foreign.ReplaceAllString(strings.ToLower(strings.TrimPrefix(w.t.Name(), "Test")), "-")
-	name = strings.Trim(name[:min(len(name), limit)], "-")
-	name = fmt.Sprintf("%s-%d", name, worlds.Add(1))
-	w.apply("{apiVersion: v1, kind: Namespace, metadata: {name: " + name + "}}")
-	return name
+	return w.scene.Namespace(w.t, "")
 }
 
 // apply applies a YAML stream as the administrator.
 func (w *world) apply(content string) {
 	w.t.Helper()
-	if err := w.management.Apply(w.t.Context(), []byte(content)); err != nil {
-		w.t.Fatal(err)
-	}
+	w.scene.Apply(w.t, content)
 }
 
 // unique returns a name that no other world uses, for objects without a namespace.
@@ -98,17 +81,30 @@ func (w *world) eventually(what string, check func() error) {
 // within is eventually with a deadline of its own.
 func (w *world) within(limit time.Duration, what string, check func() error) {
 	w.t.Helper()
-	deadline := time.Now().Add(limit)
-	for {
-		err := check()
-		if err == nil {
-			return
+	scene.Until(w.t, limit, what, check)
+}
+
+// judged has package checker judge at the end whether the allocator broke one of its
+// promises to the world's Clusters. So the test must not break them itself, as a user.
+func (w *world) judged() *world {
+	w.t.Cleanup(func() {
+		w.t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's own has ended
+		defer cancel()
+		violations, err := w.checker.Violations(ctx, w.namespace)
+		if err != nil {
+			w.t.Error(err)
 		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("wait until %s: not within %s: %v", what, limit, err)
+		const most = 5
+		for i, v := range violations {
+			if i == most {
+				w.t.Errorf("and %d more", len(violations)-most)
+				break
+			}
+			w.t.Errorf("%s: %s", v.Rule, v.Text)
 		}
-		time.Sleep(interval)
-	}
+	})
+	return w
 }
 
 var subnets atomic.Int64
@@ -122,19 +118,23 @@ func newSubnet() string {
 // newIP returns an address that no pool holds and nobody else uses.
 func newIP() string { return newSubnet() + ".200" }
 
+// leaveShared keeps the Clusters that the world makes from now on from the shared
+// allocator.
+func (w *world) leaveShared() { w.filter = w.namespace }
+
 // startAllocator starts an allocator that serves the world's Clusters alone, from
 // now on instead of the shared one. It is killed at the end of the test, if it runs.
 func (w *world) startAllocator(args ...string) *allocator.Process {
 	w.t.Helper()
-	return w.startAllocatorAs(w.kubeconfig, args...)
+	return w.startAllocatorAt(w.kubeconfig, args...)
 }
 
-// startAllocatorAs is startAllocator with another way to the API server.
-func (w *world) startAllocatorAs(kubeconfig string, args ...string) *allocator.Process {
+// startAllocatorAt starts one that finds the API server elsewhere.
+func (w *world) startAllocatorAt(kubeconfig string, args ...string) *allocator.Process {
 	w.t.Helper()
-	w.filter = w.namespace
+	w.leaveShared()
 	w.made++
-	log := filepath.Join(w.t.TempDir(), fmt.Sprintf("allocator-%d.log", w.made))
+	log := filepath.Join(w.scene.Logs, fmt.Sprintf("allocator-%s-%d.log", w.namespace, w.made))
 	p, err := allocator.Start(w.t.Context(), allocator.Options{
 		Kubeconfig: kubeconfig,
 		Args:       append([]string{"--log-level=debug", "--watch-filter=" + w.filter}, args...),

@@ -54,9 +54,17 @@ func writesOf(verb, resource string) func(audit.Event) bool {
 // mark, although it had the time: a Cluster made now got its VIP first.
 func (c *cluster) untouched(since int64) {
 	c.w.t.Helper()
-	c.w.barrier()
-	for _, e := range c.w.writes(since, about(c)) {
-		c.w.t.Errorf("unexpected write: %s", describe(e))
+	c.w.untouched(since, c)
+}
+
+func (w *world) untouched(since int64, crowd ...*cluster) {
+	w.t.Helper()
+	w.barrier()
+	writes := w.writes(since)
+	for _, c := range crowd {
+		for _, e := range audit.Keep(writes, about(c)) {
+			w.t.Errorf("unexpected write: %s", describe(e))
+		}
 	}
 }
 
@@ -68,9 +76,18 @@ func describe(e audit.Event) string {
 // Cluster made now has got its VIP.
 func (w *world) barrier() {
 	w.t.Helper()
+	w.cluster(w.beaconClass(), named(w.unique("barrier"))).becomes(reason(controlPlane, "Allocated"))
+}
+
+// beaconClass makes the class and the pool of barriers when the first test wants one.
+func (w *world) beaconClass() *class {
+	w.t.Helper()
+	w.beaconLock.Lock()
+	defer w.beaconLock.Unlock()
 	if w.beacon == nil {
-		w.beacon = w.class(declares("clusterVip", text))
-		w.pool(serving(controlPlane, w.beacon))
+		k := w.class(declares("clusterVip", text), inNamespace(w.newNamespace()))
+		w.pool(serving(controlPlane, k), network(16, "10.98.0.1-10.98.3.250"))
+		w.beacon = &class{namespace: k.namespace, name: k.name}
 	}
-	w.cluster(w.beacon, named(w.unique("barrier"))).becomes(reason(controlPlane, "Allocated"))
+	return w.beacon
 }

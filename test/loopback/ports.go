@@ -1,4 +1,5 @@
-package management
+// Package loopback finds ports for the programs that tests start.
+package loopback
 
 import (
 	"fmt"
@@ -8,18 +9,19 @@ import (
 )
 
 // The ports lie below the range from which the usual systems take the source
-// ports of outgoing connections (32768 and up) and below node ports: a component
+// ports of outgoing connections (32768 and up) and below node ports: a program
 // that is stopped and started again finds its port free.
 const (
 	firstPort = 20000
 	lastPort  = 29999
 )
 
-// freePorts returns n ports that nothing listens on. Another process may take
-// one before it is used, see errPortTaken.
-func freePorts(n int) ([]int, error) {
+// FreePorts returns n ports that nothing listens on. Another process may take
+// one before it is used.
+func FreePorts(n int) ([]int, error) {
 	const attempts = 1000
 	var listeners []net.Listener
+	// All stay open until all are found, or the same port could come twice.
 	defer func() {
 		for _, listener := range listeners {
 			listener.Close()
@@ -31,7 +33,7 @@ func freePorts(n int) ([]int, error) {
 			return ports, nil
 		}
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		// All addresses, not just loopback: some components have no flag for the address.
+		// All addresses, not just loopback: some programs have no flag for the address.
 		listener, err := net.Listen("tcp", ":"+strconv.Itoa(port))
 		if err != nil {
 			continue
@@ -42,7 +44,7 @@ func freePorts(n int) ([]int, error) {
 	return nil, fmt.Errorf("no %d free ports between %d and %d", n, firstPort, lastPort)
 }
 
-// address is the loopback address of a port, as host:port.
-func address(port int) string {
+// Address is the loopback address of a port, as host:port.
+func Address(port int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }

@@ -1,4 +1,4 @@
-package hook
+package chart_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 // The ExtensionConfig comes only where it is asked for, and reaches no further than
 // the manager does.
-func TestChart(t *testing.T) {
+func TestRuntimeExtension(t *testing.T) {
 	type selector = map[string]any
 	own := selector{"matchLabels": map[string]any{"gated": "yes"}}
 	for _, test := range []struct {
@@ -46,7 +46,7 @@ func TestChart(t *testing.T) {
 				t.Errorf("the flag is given: %v", got)
 			}
 			manifests := string(c.Manifests)
-			if got := strings.Contains(manifests, secretName); got != test.flag {
+			if got := strings.Contains(manifests, "capi-vip-allocator-runtime-extension-tls"); got != test.flag {
 				t.Errorf("the right to the Secret is given: %v", got)
 			}
 			config := extensionConfig(t, manifests)

@@ -1,47 +1,50 @@
-package pools
+package suite
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // Many Clusters wait on a pool of one address, which grows by one again and again.
-// Each time one of them is served, the oldest first, and nobody else is written.
+// Each time one of them is served, the oldest first, and nobody else is written. It
+// runs alone: a crowd keeps the IPAM provider, which handles one claim at a time,
+// from everybody else.
 func TestCrowd(t *testing.T) {
-	w := newSerialWorld(t)
-	size, growth := 100, 20
+	w := newLonelyWorld(t).judged()
+	w.leaveShared()
+	count, growth := 60, 15
 	if *long {
-		size, growth = 1000, 50
+		count, growth = 1000, 50
 	}
-	class := w.class(controlPlane)
-	pool := w.pool(draft{class: class, roles: "control-plane", addresses: []string{w.ip(0, 1)}})
+	k := w.gatedClass(controlPlane)
+	pool := w.pool(serving(controlPlane, k), size(1))
 	pool.take("stranger") // so that they all wait from the start
-	pool.uses(1)
-	p := w.start()
-	crowd := w.follow()
+	p := w.startAllocator()
+	crowd := w.followCrowd()
 	begin := time.Now()
-	for i := range size {
-		w.clusterNamed(class, fmt.Sprintf("c%04d", i))
+	for i := range count {
+		w.cluster(k, named(fmt.Sprintf("c%04d", i)))
 	}
-	w.within(5*time.Minute, "all wait and say so", func() error { return crowd.counts(0, size) })
-	t.Logf("%d Clusters wait after %s", size, time.Since(begin).Round(time.Second))
+	w.within(5*time.Minute, "all wait and say so", func() error { return crowd.counts(0, count) })
+	t.Logf("%d Clusters wait after %s", count, time.Since(begin).Round(time.Second))
 	ordered := crowd.byAge()
 	served := []string{}
 	var slowest time.Duration
 	since := w.mark()
 	for n := range growth {
 		begin := time.Now()
-		pool.holds(w.ip(0, 1), fmt.Sprintf("%s-%s", w.ip(1, 0), w.ip(1, n)))
-		w.within(patience, fmt.Sprintf("address %d has a winner", n+1), func() error { return crowd.counts(n+1, size-n-1) })
+		pool.change(size(2 + n))
+		w.eventually(fmt.Sprintf("address %d has a winner", n+1), func() error { return crowd.counts(n+1, count-n-1) })
 		slowest = max(slowest, time.Since(begin))
 		for _, name := range crowd.served() {
 			if !slices.Contains(served, name) {
@@ -58,10 +61,10 @@ func TestCrowd(t *testing.T) {
 	// A restart of the allocator wakes everybody once and writes nothing.
 	p.Kill()
 	since = w.mark()
-	w.start()
+	w.startAllocator()
 	w.barrier()
 	for _, e := range w.writes(since, inCrowd) {
-		t.Errorf("after the restart: %s %s %s -> %d", e.Verb, e.Resource(), e.Object.Name, e.Response.Code)
+		t.Errorf("after the restart: %s", describe(e))
 	}
 }
 
@@ -75,14 +78,13 @@ func inCrowd(e audit.Event) bool {
 // fair expects that the oldest were served. The age of a Cluster has a resolution of
 // a second, so those of one second are alike. One that something else woke at the
 // right moment may jump the queue.
-func (w *world) fair(ordered []*unstructured.Unstructured, served []string) {
+func (w *world) fair(ordered []*clusterv1.Cluster, served []string) {
 	w.t.Helper()
-	last := ordered[len(served)-1].GetCreationTimestamp()
+	last := ordered[len(served)-1].CreationTimestamp
 	var jumped []string
 	for _, o := range ordered {
-		created := o.GetCreationTimestamp()
-		if slices.Contains(served, o.GetName()) && last.Before(&created) {
-			jumped = append(jumped, o.GetName())
+		if slices.Contains(served, o.Name) && last.Before(&o.CreationTimestamp) {
+			jumped = append(jumped, o.Name)
 		}
 	}
 	w.t.Logf("served although older ones waited: %q", jumped)
@@ -125,21 +127,20 @@ func (w *world) cheap(since int64, served []string) {
 // again and again would cost more than the test.
 type followed struct {
 	mutex  sync.Mutex
-	latest map[string]*unstructured.Unstructured
+	latest map[string]*clusterv1.Cluster
 }
 
-func (w *world) follow() *followed {
+func (w *world) followCrowd() *followed {
 	w.t.Helper()
-	f := &followed{latest: map[string]*unstructured.Unstructured{}}
-	err := observe.Watch(w.t.Context(), w.client, observe.Clusters, func(e observe.Event[map[string]any]) {
-		o := &unstructured.Unstructured{Object: *e.Object}
-		if o.GetNamespace() != w.namespace {
+	f := &followed{latest: map[string]*clusterv1.Cluster{}}
+	err := observe.Watch(w.t.Context(), w.client, observe.Clusters, func(e observe.Event[clusterv1.Cluster]) {
+		if e.Object.Namespace != w.namespace {
 			return
 		}
 		f.mutex.Lock()
 		defer f.mutex.Unlock()
-		if f.latest[o.GetName()] = o; e.Deleted {
-			delete(f.latest, o.GetName())
+		if f.latest[e.Object.Name] = e.Object; e.Deleted {
+			delete(f.latest, e.Object.Name)
 		}
 	})
 	if err != nil {
@@ -153,7 +154,7 @@ func (f *followed) served() []string {
 	defer f.mutex.Unlock()
 	var names []string
 	for name, o := range f.latest {
-		if textAt(o, "spec", "controlPlaneEndpoint", "host") != "" {
+		if o.Spec.ControlPlaneEndpoint.Host != "" {
 			names = append(names, name)
 		}
 	}
@@ -166,8 +167,7 @@ func (f *followed) counts(served, waiting int) error {
 	defer f.mutex.Unlock()
 	reasons := map[string]int{}
 	for _, o := range f.latest {
-		reason, _ := conditionOf(o, controlPlane)
-		reasons[reason]++
+		reasons[reasonOf(o, controlPlane)]++
 	}
 	if reasons["Allocated"] != served || reasons["PoolExhausted"] != waiting {
 		return fmt.Errorf("reasons are %v, want %d Allocated and %d PoolExhausted", reasons, served, waiting)
@@ -175,15 +175,10 @@ func (f *followed) counts(served, waiting int) error {
 	return nil
 }
 
-func (f *followed) byAge() []*unstructured.Unstructured {
+func (f *followed) byAge() []*clusterv1.Cluster {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	var all []*unstructured.Unstructured
-	for _, o := range f.latest {
-		all = append(all, o)
-	}
-	slices.SortFunc(all, func(a, b *unstructured.Unstructured) int {
-		return a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time)
+	return slices.SortedFunc(maps.Values(f.latest), func(a, b *clusterv1.Cluster) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
 	})
-	return all
 }
