@@ -2,12 +2,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/rancher/wrangler/v3/pkg/signals"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/cli"
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
 	"github.com/gorizond/capi-vip-allocator/pkg/server"
 	"github.com/gorizond/capi-vip-allocator/pkg/version"
@@ -17,13 +19,32 @@ import (
 //go:generate go run ./pkg/codegen
 
 func main() {
-	if err := command().ExecuteContext(signals.SetupSignalContext()); err != nil {
-		logrus.Error(err)
-		os.Exit(1)
+	root := command(os.Args)
+	used, err := root.ExecuteContextC(signals.SetupSignalContext())
+	if err == nil {
+		return
 	}
+	if used == root && root.Runnable() {
+		logrus.Error(err)
+	} else {
+		fmt.Fprintln(os.Stderr, "error:", err)
+	}
+	os.Exit(1)
 }
 
-func command() *cobra.Command {
+// command is the controller or, by the name of the program, the plugin of kubectl,
+// with the commands that both have.
+func command(args []string) *cobra.Command {
+	root, rest := cli.Plugin(args)
+	if root == nil {
+		root, rest = controller(), config.DropConcurrency(args[1:])
+	}
+	root.SetArgs(rest)
+	root.AddCommand(cli.Explain(), cli.Pools(), cli.Version())
+	return root
+}
+
+func controller() *cobra.Command {
 	c := config.Default()
 	root := &cobra.Command{
 		Use:           "capi-vip-allocator",
@@ -35,7 +56,6 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return server.Run(cmd.Context(), c) },
 	}
-	root.SetArgs(config.DropConcurrency(os.Args[1:]))
 	c.BindFlags(root.Flags())
 	return root
 }
