@@ -3,6 +3,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/rancher/wrangler/v3/pkg/signals"
@@ -19,17 +20,36 @@ import (
 //go:generate go run ./pkg/codegen
 
 func main() {
-	if err := command().ExecuteContext(signals.SetupSignalContext()); err != nil {
-		var code cli.ExitCode
-		if !errors.As(err, &code) {
-			logrus.Error(err)
-			code = 1
-		}
-		os.Exit(int(code))
+	root := command(os.Args)
+	used, err := root.ExecuteContextC(signals.SetupSignalContext())
+	if err == nil {
+		return
 	}
+	var code cli.ExitCode
+	switch {
+	case errors.As(err, &code):
+		os.Exit(int(code))
+	case used == root && root.Runnable():
+		logrus.Error(err)
+	default:
+		fmt.Fprintln(os.Stderr, "error:", err)
+	}
+	os.Exit(1)
 }
 
-func command() *cobra.Command {
+// command is the controller or, by the name of the program, the plugin of kubectl,
+// with the commands that both have.
+func command(args []string) *cobra.Command {
+	root, rest := cli.Plugin(args)
+	if root == nil {
+		root, rest = controller(), config.DropConcurrency(args[1:])
+	}
+	root.SetArgs(rest)
+	root.AddCommand(cli.Explain(), cli.Pools(), cli.Lint(), cli.Version())
+	return root
+}
+
+func controller() *cobra.Command {
 	c := config.Default()
 	root := &cobra.Command{
 		Use:           "capi-vip-allocator",
@@ -41,8 +61,6 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return server.Run(cmd.Context(), c) },
 	}
-	root.SetArgs(config.DropConcurrency(os.Args[1:]))
 	c.BindFlags(root.Flags())
-	root.AddCommand(cli.LintCommand())
 	return root
 }

@@ -1,4 +1,3 @@
-// Package cli holds the commands for people.
 package cli
 
 import (
@@ -42,8 +41,8 @@ type linting struct {
 	otherGate bool
 }
 
-// LintCommand checks manifests without a management cluster.
-func LintCommand() *cobra.Command {
+// Lint checks manifests without a management cluster.
+func Lint() *cobra.Command {
 	l := &linting{}
 	command := &cobra.Command{
 		Use:   "lint FILE…|-",

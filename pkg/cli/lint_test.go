@@ -55,7 +55,7 @@ func lintWith(t *testing.T, dir, stdin string, args ...string) (out, problems st
 	for i, arg := range args {
 		args[i] = strings.ReplaceAll(arg, "DIR", dir)
 	}
-	command := LintCommand()
+	command := Lint()
 	var stdout, stderr bytes.Buffer
 	command.SetIn(strings.NewReader(stdin))
 	command.SetOut(&stdout)

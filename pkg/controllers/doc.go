@@ -13,4 +13,5 @@
 //	ledger.go         what is spoken for, per pool
 //	memory*.go        what the last passes did and the caches do not show yet
 //	lease_keeper.go   gives back the Leases of addresses
+//	reader.go         the observer for the hook; list_reader.go for the command line
 package controllers

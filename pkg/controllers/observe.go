@@ -60,7 +60,7 @@ func (o *observer) observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 			return nil, err
 		}
 	}
-	s.Settings.HoldGate = o.hold.On()
+	s.Settings.HoldGate = s.Settings.HoldGate || o.hold.On()
 	o.observeNeeds(s, class)
 	s.Pools = o.poolsFor(s)
 	s.Recoveries = o.recoveries(s)

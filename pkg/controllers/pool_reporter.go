@@ -42,8 +42,7 @@ func (r *poolReporter) changed(old, current *kube.Pool) {
 		if other.Ref == current.Ref {
 			continue
 		}
-		overlaps := current.Ranges != nil && other.Ranges != nil && current.Overlaps(other)
-		if r.note(current.Ref, other.Ref, overlaps) {
+		if r.note(current.Ref, other.Ref, current.SurelyOverlaps(other)) {
 			r.warn(current, vip.PoolsOverlap, fmt.Sprintf("its addresses overlap with those of %s; each provider knows only its own pool", other.Ref))
 			r.warn(other, vip.PoolsOverlap, fmt.Sprintf("its addresses overlap with those of %s; each provider knows only its own pool", current.Ref))
 		}

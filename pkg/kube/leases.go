@@ -23,6 +23,7 @@ import (
 type Leases struct {
 	client    kubernetes.Interface
 	namespace string
+	store     cache.Store
 	informer  cache.SharedIndexInformer
 }
 
@@ -34,9 +35,10 @@ type LeaseHolder struct {
 	Cluster string
 }
 
-// Labels and annotations of our Leases.
+// LeaseLabel marks our Leases of addresses.
+const LeaseLabel = vip.Prefix + "address-lease"
+
 const (
-	leaseLabel             = vip.Prefix + "address-lease"
 	leaseClusterAnnotation = vip.Prefix + "cluster"
 	leaseAddressAnnotation = vip.Prefix + "address"
 )
@@ -45,8 +47,9 @@ const (
 // watching client, which must have no timeout.
 func NewLeases(client, watching kubernetes.Interface, namespace string) *Leases {
 	factory := informers.NewSharedInformerFactoryWithOptions(watching, 0, informers.WithNamespace(namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = leaseLabel }))
-	return &Leases{client: client, namespace: namespace, informer: factory.Coordination().V1().Leases().Informer()}
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = LeaseLabel }))
+	informer := factory.Coordination().V1().Leases().Informer()
+	return &Leases{client: client, namespace: namespace, store: informer.GetStore(), informer: informer}
 }
 
 // Start runs the cache and waits for it for a while.
@@ -80,7 +83,7 @@ func LeasedAddress(lease *coordinationv1.Lease) (netip.Addr, bool) {
 
 // Cached returns the Lease of that name; nil if the cache has none.
 func (l *Leases) Cached(name string) *coordinationv1.Lease {
-	object, exists, err := l.informer.GetStore().GetByKey(l.namespace + "/" + name)
+	object, exists, err := l.store.GetByKey(l.namespace + "/" + name)
 	if !exists || err != nil {
 		return nil
 	}
@@ -99,7 +102,7 @@ func (l *Leases) HolderOf(key netip.Addr) (holder LeaseHolder, ok bool) {
 // List returns every Lease of the cache.
 func (l *Leases) List() []*coordinationv1.Lease {
 	var leases []*coordinationv1.Lease
-	for _, object := range l.informer.GetStore().List() {
+	for _, object := range l.store.List() {
 		if lease, ok := object.(*coordinationv1.Lease); ok {
 			leases = append(leases, lease)
 		}
@@ -114,7 +117,7 @@ func (l *Leases) Acquire(ctx context.Context, key netip.Addr, holder LeaseHolder
 	lease := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: l.namespace, Name: LeaseName(key),
-			Labels:      map[string]string{leaseLabel: "true"},
+			Labels:      map[string]string{LeaseLabel: "true"},
 			Annotations: map[string]string{leaseClusterAnnotation: holder.Cluster, leaseAddressAnnotation: key.Unmap().String()},
 		},
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: &identity},

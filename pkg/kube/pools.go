@@ -31,7 +31,8 @@ type Pools struct {
 
 type poolCache struct {
 	kind     PoolKind
-	informer cache.SharedIndexInformer
+	store    cache.Store
+	informer cache.SharedIndexInformer // nil for pools that are not watched
 }
 
 // NewPools returns Pools of the wanted kinds, none of which is watched before Discover.
@@ -99,7 +100,7 @@ func (p *Pools) start(ctx context.Context, wanted schema.GroupResource, kind Poo
 		return fmt.Errorf("cache of %s: %w", wanted, err)
 	}
 	p.mu.Lock()
-	p.caches[wanted] = poolCache{kind: kind, informer: informer}
+	p.caches[wanted] = poolCache{kind: kind, store: informer.GetStore(), informer: informer}
 	handlers := slices.Clone(p.handlers)
 	p.mu.Unlock()
 	for _, handler := range handlers {
@@ -157,7 +158,7 @@ func (p *Pools) List() []*Pool {
 	defer p.mu.RUnlock()
 	var pools []*Pool
 	for _, c := range p.caches {
-		for _, object := range c.informer.GetStore().List() {
+		for _, object := range c.store.List() {
 			if pool, ok := object.(*Pool); ok && pool.Ours {
 				pools = append(pools, pool)
 			}
@@ -186,7 +187,7 @@ func (p *Pools) Get(ref vip.PoolRef) *Pool {
 			continue
 		}
 		key := cache.NewObjectName(ref.Namespace, ref.Name).String()
-		if object, exists, err := c.informer.GetStore().GetByKey(key); exists && err == nil {
+		if object, exists, err := c.store.GetByKey(key); exists && err == nil {
 			pool, _ := object.(*Pool)
 			return pool
 		}

@@ -142,6 +142,11 @@ func (p *Pool) SameRanges(other *Pool) bool {
 // address the claim is bound to. The in-cluster provider works that way.
 func (p *Pool) CanPin() bool { return isInCluster(p.Ref) && p.Ranges != nil }
 
+// SurelyOverlaps tells whether both pools hand out one address, as far as can be read.
+func (p *Pool) SurelyOverlaps(other *Pool) bool {
+	return p.Ranges != nil && other.Ranges != nil && p.Overlaps(other)
+}
+
 // Overlaps tells whether both pools could hand out one address.
 func (p *Pool) Overlaps(other *Pool) bool {
 	return p.Ranges == nil || other.Ranges == nil || p.Ranges.Overlaps(other.Ranges)

@@ -13,6 +13,10 @@ func variableAt(variables []Variable, path string) string {
 	return text
 }
 
+// VariableAt returns the string at the path in the Cluster's variables, as in
+// "clusterVip" or "controlPlaneEndpoint.host"; empty where it is absent or no string.
+func (c *Cluster) VariableAt(path string) string { return variableAt(c.Variables, path) }
+
 // portAt returns the TCP port at the path, if there is one.
 func portAt(variables []Variable, path string) (port int32, ok bool) {
 	number, isNumber := valueAt(variables, path).(json.Number)

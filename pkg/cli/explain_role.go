@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"net"
+	"slices"
+	"strconv"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// role explains one role of the Cluster.
+func (e *explainer) role(role vip.Role) Role {
+	view := &e.snapshot.Cluster
+	outcome := e.decision.Roles[role]
+	r := Role{
+		Role: string(role), Applies: outcome != nil, Source: planned,
+		Variable: e.variable(role),
+		Stamp:    Stamp{Annotation: view.Annotations[role.Stamp()], Label: view.Labels[role.Stamp()]},
+		Claim:    e.claim(role),
+		Reported: conditionOf(e.cluster, role.ConditionType()),
+	}
+	if role == vip.ControlPlane && view.Endpoint.Host != "" {
+		r.Endpoint = net.JoinHostPort(view.Endpoint.Host, strconv.Itoa(int(view.Endpoint.Port)))
+	}
+	if e.decision.Skipped != "" {
+		return r
+	}
+	if e.class != nil && e.snapshot.Class.Ready {
+		r.Gate = classGate(gate.Inspect(e.class, &e.snapshot.Class, role))
+	}
+	if e.blind {
+		e.fromCondition(role, &r)
+	} else if outcome != nil {
+		e.fromPlan(outcome, &r)
+	}
+	if r.Applies {
+		r.Pools = e.candidates(role)
+	}
+	if r.Applies && !r.Ready {
+		r.Next = remedy(e.snapshot, role, &r)
+	}
+	return r
+}
+
+// fromPlan tells what the planner decided.
+func (e *explainer) fromPlan(outcome *vip.Outcome, r *Role) {
+	r.Ready, r.Reason, r.Message, r.VIP = outcome.Reason.Ready(), string(outcome.Reason), vip.Short(outcome.Message), outcome.Address
+	for _, note := range outcome.Notes {
+		r.Notes = append(r.Notes, Note{Reason: string(note.Reason), Message: vip.Short(note.Message)})
+	}
+	r.ToDo = todo(outcome, r.Claim)
+}
+
+// fromCondition tells what the controller said, which saw more than we do.
+func (e *explainer) fromCondition(role vip.Role, r *Role) {
+	if r.Source, r.Applies = unknown, false; r.Reported == nil {
+		return
+	}
+	r.Source, r.Applies = reported, true
+	r.Ready, r.Reason, r.Message = r.Reported.Status == "True", r.Reported.Reason, r.Reported.Message
+	if r.VIP = e.snapshot.Cluster.Annotations[role.Stamp()]; r.VIP == "" && role == vip.ControlPlane {
+		r.VIP = e.snapshot.Cluster.Endpoint.Host
+	}
+}
+
+// todo lists what the controller does for the outcome, in its order.
+func todo(outcome *vip.Outcome, claim *Claim) []string {
+	var steps []string
+	if outcome.TakeBack {
+		steps = append(steps, "take "+outcome.Address+" back from "+outcome.Pool.String())
+	}
+	switch {
+	case outcome.Ensure && claim == nil:
+		steps = append(steps, "make claim "+outcome.ClaimName+" on "+outcome.Pool.String())
+	case outcome.Ensure:
+		steps = append(steps, "bring labels and owner of claim "+outcome.ClaimName+" up to date")
+	}
+	if outcome.Lease {
+		steps = append(steps, "acquire the Lease of "+outcome.Address)
+	}
+	if outcome.Changes {
+		steps = append(steps, "write the Cluster")
+	}
+	if outcome.Release != nil {
+		steps = append(steps, "delete claim "+outcome.Release.Name)
+	}
+	return steps
+}
+
+func (e *explainer) variable(role vip.Role) Variable {
+	view := &e.snapshot.Cluster
+	v := Variable{Path: role.DefaultVariable(), Written: view.Annotations[role.WrittenAnnotation()]}
+	if known := e.snapshot.Class.Roles[role]; known.Path != "" {
+		v.Path, v.Declared = known.Path, known.Declared
+	}
+	v.Value = view.VariableAt(v.Path)
+	return v
+}
+
+func (e *explainer) claim(role vip.Role) *Claim {
+	seen := e.snapshot.Claims[role]
+	if seen == nil {
+		return nil
+	}
+	c := &Claim{
+		Name: seen.Name, Pool: seen.Pool.String(), Bound: seen.Bound, Deleting: seen.Deleting,
+		Owned: slices.Contains(seen.OwnerUIDs, e.snapshot.Cluster.UID),
+	}
+	if seen.Address != nil {
+		c.Address = seen.Address.Text
+	}
+	for _, claim := range e.Claims {
+		if string(claim.UID) == seen.UID {
+			c.Created = claim.CreationTimestamp
+		}
+	}
+	return c
+}
+
+// candidates lists the pools in the order in which they are tried.
+func (e *explainer) candidates(role vip.Role) []Candidate {
+	var result []Candidate
+	for _, considered := range vip.Candidates(e.snapshot, role) {
+		ref := considered.Pool.Ref
+		c := Candidate{Pool: ref.String(), Verdict: string(considered.Verdict), Why: considered.Detail}
+		if claim := e.snapshot.Claims[role]; claim != nil {
+			c.Claimed = claim.Pool == ref && slices.Contains(claim.OwnerUIDs, e.snapshot.Cluster.UID)
+		}
+		if pool := e.Pools.Get(ref); pool != nil && considered.Pool.FreeKnown {
+			c.Free, c.Total = new(max(considered.Pool.Free, 0)), new(pool.Total)
+		}
+		result = append(result, c)
+	}
+	return result
+}
+
+func classGate(finding gate.Finding) *ClassGate {
+	state := string(finding.State)
+	if finding.State == gate.Unconcerned {
+		state = "none"
+	}
+	return &ClassGate{State: state, Patch: finding.Patch, Why: finding.Why}
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/version"
+)
+
+// target says which management cluster to look at, by the rules of kubectl: KUBECONFIG,
+// its contexts, or, in a Pod, the cluster that it runs in.
+type target struct {
+	rules         *clientcmd.ClientConfigLoadingRules
+	overrides     clientcmd.ConfigOverrides
+	allNamespaces bool
+}
+
+func newTarget() *target { return &target{rules: clientcmd.NewDefaultClientConfigLoadingRules()} }
+
+// bind adds those of kubectl's flags that matter most; the full list would hide them.
+// They are client-go's: genericclioptions would link kustomize into the controller.
+func (t *target) bind(flags *pflag.FlagSet) {
+	all := clientcmd.RecommendedConfigOverrideFlags("")
+	all.Timeout.Default, all.Timeout.Description = "30s", "how long to wait for one answer of the API server; 0 means for ever"
+	clientcmd.BindOverrideFlags(&t.overrides, flags, clientcmd.ConfigOverrideFlags{
+		CurrentContext:       all.CurrentContext,
+		Timeout:              all.Timeout,
+		ContextOverrideFlags: clientcmd.ContextOverrideFlags{Namespace: all.ContextOverrideFlags.Namespace},
+		AuthOverrideFlags: clientcmd.AuthOverrideFlags{
+			Impersonate: all.AuthOverrideFlags.Impersonate, ImpersonateGroups: all.AuthOverrideFlags.ImpersonateGroups,
+		},
+	})
+	flags.StringVar(&t.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "path of the kubeconfig; empty means KUBECONFIG or the usual places")
+	flags.BoolVarP(&t.allNamespaces, "all-namespaces", "A", false, "look in all namespaces")
+}
+
+func (t *target) config() clientcmd.ClientConfig {
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(t.rules, &t.overrides)
+}
+
+// namespace is that of -n, or else that of the context.
+func (t *target) namespace() (string, error) {
+	name, _, err := t.config().Namespace()
+	if err != nil {
+		return "", fmt.Errorf("kubeconfig: %w", err)
+	}
+	return name, nil
+}
+
+// names tells whether -n was given.
+func (t *target) names() bool { return t.overrides.Context.Namespace != "" && !t.allNamespaces }
+
+// connect makes the clients, of which only get and list are used.
+func (t *target) connect() (*reading, error) {
+	config, err := t.config().ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	config.UserAgent = "kubectl-vip/" + version.Version
+	config.WarningHandler = rest.NoWarnings{}
+	config.QPS, config.Burst = 50, 100
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	discovering, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return &reading{client: client, discovery: discovering}, nil
+}

@@ -1,0 +1,74 @@
+package controllers
+
+import (
+	"fmt"
+
+	"github.com/rancher/wrangler/v3/pkg/generic"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
+)
+
+// Listed is what was listed of the API once, where there are no caches that watch.
+type Listed struct {
+	Clusters  []*clusterv1.Cluster
+	Classes   []*clusterv1.ClusterClass
+	Claims    []*ipamv1.IPAddressClaim
+	Addresses []*ipamv1.IPAddress
+	Pools     *kube.Pools
+	Leases    *kube.Leases
+	// Settings are those of the controllers; HoldGate must say whether the gate is on.
+	Settings vip.Settings
+}
+
+// NewListReader observes what was listed just as controllers that have just started
+// observe their caches. The objects must not be changed afterwards.
+func NewListReader(l Listed) (*Reader, error) {
+	clusters, classes := emptyIndexer(), emptyIndexer()
+	claims, addresses := emptyIndexer(), emptyIndexer()
+	o := &observer{
+		clusters:  generic.NewCache[*clusterv1.Cluster](clusters, schema.GroupResource{Group: clusterv1.GroupVersion.Group, Resource: "clusters"}),
+		classes:   generic.NewCache[*clusterv1.ClusterClass](classes, schema.GroupResource{Group: clusterv1.GroupVersion.Group, Resource: "clusterclasses"}),
+		claims:    generic.NewCache[*ipamv1.IPAddressClaim](claims, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddressclaims"}),
+		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddresses"}),
+		pools:     l.Pools, leases: l.Leases, ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), settings: l.Settings,
+	}
+	o.addIndexers()
+	if err := keepAll(clusters, l.Clusters); err != nil {
+		return nil, err
+	}
+	if err := keepAll(classes, l.Classes); err != nil {
+		return nil, err
+	}
+	if err := keepAll(claims, l.Claims); err != nil {
+		return nil, err
+	}
+	if err := keepAll(addresses, l.Addresses); err != nil {
+		return nil, err
+	}
+	for _, claim := range l.Claims {
+		o.ledger.onClaim(nil, claim)
+	}
+	for _, address := range l.Addresses {
+		o.ledger.onAddress(nil, address)
+	}
+	return &Reader{observer: o}, nil
+}
+
+func emptyIndexer() cache.Indexer {
+	return cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+}
+
+func keepAll[T runtime.Object](indexer cache.Indexer, objects []T) error {
+	for _, object := range objects {
+		if err := indexer.Add(object); err != nil {
+			return fmt.Errorf("keep %T: %w", object, err)
+		}
+	}
+	return nil
+}

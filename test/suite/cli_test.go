@@ -1,0 +1,194 @@
+package suite
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/audit"
+)
+
+// cliAgent is what the commands for people call themselves.
+const cliAgent = "kubectl-vip"
+
+// cli runs a command of the product as a user types it, and asserts that it only
+// reads. An empty kubeconfig is the administrator's.
+func (w *world) cli(kubeconfig string, args ...string) (output string, err error) {
+	w.t.Helper()
+	binary, err := allocator.Build(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if kubeconfig == "" {
+		kubeconfig = w.management.Kubeconfig()
+	}
+	since := w.mark()
+	command := exec.CommandContext(w.t.Context(), binary, args...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	output, err = run(command)
+	w.onlyReads(since)
+	return output, err
+}
+
+// run returns what the command prints; an error holds what it complains about.
+func run(command *exec.Cmd) (string, error) {
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if err != nil {
+		return stdout.String(), complaint{stderr.String(), command.ProcessState.ExitCode()}
+	}
+	return stdout.String(), nil
+}
+
+// complaint is the standard error of a command that failed, and its exit status.
+type complaint struct {
+	text   string
+	status int
+}
+
+func (c complaint) Error() string { return c.text }
+
+// onlyReads asserts that no command for people asked for anything but get and list.
+func (w *world) onlyReads(since int64) {
+	w.t.Helper()
+	events, err := w.audit.Since(since)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range audit.Keep(events, audit.By(cliAgent)) {
+		if e.Verb != "get" && e.Verb != "list" {
+			w.t.Errorf("%s: %s", cliAgent, describe(e))
+		}
+	}
+}
+
+// explanation is what tests read of the public format.
+type explanation struct {
+	Namespace, Name, ClassState, Skipped string
+	Served                               bool
+	Gates                                struct{ Held bool }
+	Roles                                []explainedRole
+	Controller                           struct {
+		State    string
+		Settings struct{ WatchFilter string }
+	}
+	NotVisible []struct{ Kind, Why string }
+}
+
+type explainedRole struct {
+	Role, Source, Reason, Message, VIP, Next string
+	Applies, Ready                           bool
+	Notes                                    []struct{ Message string }
+	ToDo                                     []string
+	Claim                                    *struct {
+		Name, Pool, Address string
+		Owned               bool
+	}
+	Pools []struct {
+		Pool, Verdict string
+		Claimed       bool
+		Free, Total   *int64
+	}
+	Gate     *struct{ State string }
+	Reported *struct{ Reason string }
+}
+
+// explain explains the Cluster to the administrator.
+func (c *cluster) explain(flags ...string) *explanation {
+	c.w.t.Helper()
+	return c.explainTo("", flags...)
+}
+
+func (c *cluster) explainTo(kubeconfig string, flags ...string) *explanation {
+	c.w.t.Helper()
+	output, err := c.w.cli(kubeconfig, append([]string{"explain", "cluster", c.name, "-n", c.namespace, "-o", "json"}, flags...)...)
+	if err != nil {
+		c.w.t.Fatalf("explain: %v", err)
+	}
+	result := &explanation{}
+	if err := json.Unmarshal([]byte(output), result); err != nil {
+		c.w.t.Fatalf("explain: %v in %s", err, output)
+	}
+	if result.Name != c.name || result.Namespace != c.namespace || len(result.Roles) != len(bothRoles) {
+		c.w.t.Fatalf("explain: %s", output)
+	}
+	return result
+}
+
+func (e *explanation) role(r role) *explainedRole {
+	if r == ingress {
+		return &e.Roles[1]
+	}
+	return &e.Roles[0]
+}
+
+// message is what the condition would say.
+func (r *explainedRole) message() string {
+	text := r.Message
+	for _, note := range r.Notes {
+		text += "; " + note.Message
+	}
+	return text
+}
+
+func TestCLIErrors(t *testing.T) {
+	w := newWorld(t)
+	for _, test := range []struct{ args, says string }{
+		{"explain cluster nobody", "Cluster default/nobody does not exist"},
+		{"explain nobody -A", "no namespace has a Cluster nobody"},
+		{"explain pool/nobody", `"pool" is no kind that can be explained`},
+		{"explain nobody -o wide", `"wide" is none of table, json, yaml`},
+		{"pools nobody", "no pool nobody carries vip.capi.gorizond.io/cluster-class"},
+		{"pools --pool-kinds=nobody", "--pool-kinds: pool kind \"nobody\""},
+		{"pools --kubeconfig=/nonexistent", "/nonexistent"},
+	} {
+		output, err := w.cli("", strings.Fields(test.args)...)
+		failure, failed := err.(complaint) //nolint:errorlint // it is not wrapped
+		if !failed || failure.status != 1 || !strings.HasPrefix(failure.text, "error: ") || !strings.Contains(failure.text, test.says) || output != "" {
+			t.Errorf("%s: %v, it prints %q", test.args, err, output)
+		}
+	}
+}
+
+// The same program is a plugin of kubectl by another name.
+func TestCLIPlugin(t *testing.T) {
+	w := newWorld(t)
+	k := w.class(declares("clusterVip", text))
+	w.pool(serving(controlPlane, k))
+	c := w.cluster(k, named(w.unique("web")))
+	c.becomes(reason(controlPlane, "Allocated"))
+	binary, err := allocator.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir()
+	for _, name := range []string{"kubectl-vip", "kubectl_complete-vip"} {
+		if err := os.Symlink(binary, filepath.Join(path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tools, err := w.management.Kubectl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ args, says string }{
+		{"vip", "kubectl vip [command]"},
+		{"vip version", "capi-vip-allocator "},
+		{"vip explain " + c.name + " -n " + c.namespace, "Allocated"},
+		{"vip explain cluster/" + c.name + " -A", c.namespace + "/" + c.name},
+		{"__complete vip explain cluster -n " + c.namespace + " ", c.name},
+		{"__complete vip explain -n " + c.namespace + " " + c.name[:3], c.name},
+	} {
+		command := exec.CommandContext(t.Context(), filepath.Join(tools, "kubectl"), strings.Split(test.args, " ")...)
+		command.Env = append(os.Environ(), "KUBECONFIG="+w.management.Kubeconfig(), "PATH="+tools+":"+path)
+		if output, err := run(command); err != nil || !strings.Contains(output, test.says) {
+			t.Errorf("kubectl %s prints %q, %v", test.args, output, err)
+		}
+	}
+}
