@@ -37,6 +37,9 @@ type Config struct {
 	RuntimeExtensionPort int
 	RuntimeExtensionName string
 
+	Propagate       string
+	FleetWorkspaces []string
+
 	LeaderElect    bool
 	LeaseName      string
 	LeaseNamespace string
@@ -44,6 +47,12 @@ type Config struct {
 	RenewDeadline  time.Duration
 	RetryPeriod    time.Duration
 }
+
+// Values of Config.Propagate.
+const (
+	PropagateAuto = "auto"
+	PropagateOff  = "off"
+)
 
 // Default is the configuration of a process without flags.
 func Default() *Config {
@@ -54,7 +63,7 @@ func Default() *Config {
 	return &Config{
 		EnableReconciler: true, DefaultPort: 6443, Workers: 10,
 		MetricsAddress: ":8080", HealthAddress: ":8081", LogLevel: "info", LogFormat: "text",
-		RuntimeExtensionPort: 9443, RuntimeExtensionName: "vip-allocator",
+		RuntimeExtensionPort: 9443, RuntimeExtensionName: "vip-allocator", Propagate: PropagateAuto,
 		LeaseName: "capi-vip-allocator.gorizond.io", LeaseNamespace: namespace,
 		LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 	}
@@ -87,6 +96,10 @@ func (c *Config) Validate() error {
 	}
 	check(c.RuntimeExtensionPort >= 1 && c.RuntimeExtensionPort <= 65535, "runtime-extension-port", "%d is no TCP port", c.RuntimeExtensionPort)
 	check(len(validation.IsDNS1123Label(c.RuntimeExtensionName)) == 0, "runtime-extension-name", "%q is no DNS label", c.RuntimeExtensionName)
+	check(c.Propagate == PropagateAuto || c.Propagate == PropagateOff, "propagate", "%q is neither auto nor off", c.Propagate)
+	for _, workspace := range c.FleetWorkspaces {
+		check(len(validation.IsDNS1123Label(workspace)) == 0, "fleet-workspaces", "%q is no namespace name", workspace)
+	}
 	check(c.LeaseDuration > c.RenewDeadline, "leader-elect-lease-duration", "%s is not longer than the renew deadline %s", c.LeaseDuration, c.RenewDeadline)
 	check(c.RenewDeadline > c.RetryPeriod+c.RetryPeriod/5, "leader-elect-renew-deadline", "%s is not 1.2 times longer than the retry period %s", c.RenewDeadline, c.RetryPeriod)
 	check(c.RetryPeriod > 0, "leader-elect-retry-period", "%s is not positive", c.RetryPeriod)

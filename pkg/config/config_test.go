@@ -37,6 +37,9 @@ func TestTheDefaultsArePublic(t *testing.T) {
 	if c.RuntimeExtension || c.RuntimeExtensionPort != 9443 || c.RuntimeExtensionName != "vip-allocator" {
 		t.Errorf("%+v", c)
 	}
+	if c.Propagate != config.PropagateAuto || len(c.FleetWorkspaces) != 0 {
+		t.Errorf("%+v", c)
+	}
 	if c.LeaseName != "capi-vip-allocator.gorizond.io" || c.LeaseNamespace != "capi-vip-allocator-system" {
 		t.Errorf("Lease %s/%s", c.LeaseNamespace, c.LeaseName)
 	}
@@ -52,7 +55,11 @@ func TestEveryFlagReachesItsField(t *testing.T) {
 		"--max-concurrent-reconciles=3", "--metrics-bind-address=:1", "--health-probe-bind-address=:2", "--log-level=debug", "--log-format=json",
 		"--leader-elect", "--leader-election-id=id", "--leader-elect-lease-duration=9s", "--leader-elect-renew-deadline=8s", "--leader-elect-retry-period=1s",
 		"--hold-gate=switch", "--enable-runtime-extension", "--runtime-extension-port=9444", "--runtime-extension-name=mine",
+		"--propagate=off", "--fleet-workspaces=fleet-default,edge",
 	)
+	if c.Propagate != config.PropagateOff || !slices.Equal(c.FleetWorkspaces, []string{"fleet-default", "edge"}) {
+		t.Errorf("%+v", c)
+	}
 	if c.HoldGate != "switch" || !c.RuntimeExtension || c.RuntimeExtensionPort != 9444 || c.RuntimeExtensionName != "mine" {
 		t.Errorf("%+v", c)
 	}
@@ -118,6 +125,9 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"--runtime-extension-port=0", "--runtime-extension-port: 0"},
 		{"--runtime-extension-port=65536", "--runtime-extension-port: 65536"},
 		{"--runtime-extension-name=a.b", `--runtime-extension-name: "a.b"`},
+		{"--propagate=on", `--propagate: "on"`},
+		{"--propagate=", `--propagate: ""`},
+		{"--fleet-workspaces=fleet-default,*", `--fleet-workspaces: "*"`},
 		{"--leader-elect-lease-duration=10s", "--leader-elect-lease-duration: 10s"},
 		{"--leader-elect-renew-deadline=2400ms", "--leader-elect-renew-deadline: 2.4s"},
 		{"--leader-elect-retry-period=0s", "--leader-elect-retry-period: 0s"},

@@ -26,6 +26,9 @@ func (c *Config) BindFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.RuntimeExtensionPort, "runtime-extension-port", c.RuntimeExtensionPort, "TCP port of the runtime extension")
 	flags.StringVar(&c.RuntimeExtensionName, "runtime-extension-name", c.RuntimeExtensionName, "name of the runtime extension's handler")
 
+	flags.StringVar(&c.Propagate, "propagate", c.Propagate, "auto carries VIPs to Rancher and Fleet Clusters where those are installed and we may patch them; off takes back what was carried")
+	flags.StringSliceVar(&c.FleetWorkspaces, "fleet-workspaces", c.FleetWorkspaces, "namespaces of hand-made Fleet Clusters that may ask for the VIPs of a Cluster by the labels vip.capi.gorizond.io/cluster-name and cluster-namespace")
+
 	flags.BoolVar(&c.LeaderElect, "leader-elect", c.LeaderElect, "write only while holding the Lease, so that replicas can stand by")
 	flags.StringVar(&c.LeaseName, "leader-election-id", c.LeaseName, "name of the Lease")
 	flags.DurationVar(&c.LeaseDuration, "leader-elect-lease-duration", c.LeaseDuration, "how long a standby waits for a leader that is silent")
@@ -45,7 +48,6 @@ func acceptWithoutEffect(flags *pflag.FlagSet) {
 	for _, name := range []string{
 		"diagnostics-address", "webhook-host", "webhook-cert-dir", "profiler-address", "feature-gates",
 		"zap-encoder", "zap-log-level", "zap-stacktrace-level", "zap-time-encoding",
-		"propagate",
 	} {
 		flags.String(name, "", "accepted without effect")
 		hide(flags, name)
@@ -55,10 +57,9 @@ func acceptWithoutEffect(flags *pflag.FlagSet) {
 		hide(flags, name)
 	}
 	flags.Int("webhook-port", 0, "accepted without effect")
-	flags.StringSlice("fleet-workspaces", nil, "accepted without effect")
 	flags.Duration("sync-period", 0, "accepted without effect")
 	flags.IntP("v", "v", 0, "accepted without effect")
-	hide(flags, "webhook-port", "fleet-workspaces", "sync-period", "v")
+	hide(flags, "webhook-port", "sync-period", "v")
 }
 
 func hide(flags *pflag.FlagSet, names ...string) {

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -119,11 +118,9 @@ func (m *memory) behind(key, resourceVersion string) bool {
 	if !known || c.written == "" {
 		return false
 	}
-	written, errWritten := strconv.ParseUint(c.written, 10, 64)
-	cached, errCached := strconv.ParseUint(resourceVersion, 10, 64)
 	// An API server that was restored from a backup counts from an earlier number.
 	tooLong := m.now().Sub(c.writtenAt) >= unseenFor
-	if errWritten != nil || errCached != nil || cached >= written || tooLong {
+	if !kube.Older(resourceVersion, c.written) || tooLong {
 		c.written = ""
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/rancher/lasso/pkg/client"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -75,4 +76,11 @@ func (w *Writer) patch(ctx context.Context, cluster *vip.Cluster, ops []vip.Patc
 		return nil, fmt.Errorf("patch Cluster %s/%s: %w", cluster.Namespace, cluster.Name, err)
 	}
 	return result, nil
+}
+
+// Older tells whether a cached version of an object was written before another one
+// of the same object. What cannot be told is not older.
+func Older(cached, written string) bool {
+	order, err := resourceversion.CompareResourceVersion(cached, written)
+	return err == nil && order < 0
 }

@@ -156,13 +156,16 @@ func (s *server) control(ctx context.Context) error {
 	var underWay sync.RWMutex
 	writes, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
+	recorder := broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager})
 	err := controllers.Register(ctx, writes, controllers.Options{
 		Config: s.rest, Factory: s.factory, Pools: s.pools, Leases: s.leases, HoldGate: s.hold, Settings: s.config.Settings(),
-		Recorder: broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager}),
-		Metrics:  s.metrics, UnderWay: &underWay,
+		Recorder: recorder, Metrics: s.metrics, UnderWay: &underWay,
 	})
 	if err == nil {
 		err = s.factory.Start(ctx, s.config.Workers)
+	}
+	if err == nil {
+		err = s.propagate(ctx, writes, recorder, &underWay)
 	}
 	if ctx.Err() != nil && err != nil {
 		return nil // we were told to stop while starting

@@ -54,8 +54,8 @@ func sameHost(a, b string) bool {
 // does not begin with a digit.
 var hostName = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_]{0,61}[A-Za-z0-9])?\.)*[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?\.?$`)
 
-// plausibleHost tells whether the text can be an endpoint's host at all.
-func plausibleHost(text string) bool {
+// PlausibleHost tells whether the text can be an endpoint's host at all.
+func PlausibleHost(text string) bool {
 	_, isAddress := Key(text)
 	return isAddress || (len(text) <= 253 && hostName.MatchString(text))
 }

@@ -27,6 +27,17 @@ const (
 	HeldAnnotation = Prefix + "held"
 )
 
+// Keys on Rancher and Fleet Clusters, beside the stamps.
+const (
+	// PropagatedAnnotation records what was written there and for which Cluster, so
+	// that it is told from what others wrote under the same keys.
+	PropagatedAnnotation = Prefix + "propagated"
+	// FleetNameLabel and FleetNamespaceLabel on a Fleet Cluster that was registered
+	// by hand name the Cluster whose VIPs it is to get.
+	FleetNameLabel      = Prefix + "cluster-name"
+	FleetNamespaceLabel = Prefix + "cluster-namespace"
+)
+
 // Keys of Cluster API that the allocator reads or writes.
 const (
 	ClusterNameLabel = "cluster.x-k8s.io/cluster-name"

@@ -66,6 +66,11 @@ func complete(roles []Role) bool {
 	return true
 }
 
+// SkipOf says why the Cluster is not handled under these settings; empty if it is.
+func SkipOf(c *Cluster, settings Settings) Skip {
+	return skip(&Snapshot{Cluster: *c, Settings: settings})
+}
+
 func skip(s *Snapshot) Skip {
 	c := &s.Cluster
 	switch {

@@ -55,7 +55,7 @@ func (v *roleView) planLost() *Outcome {
 func (v *roleView) planManual(value string) *Outcome {
 	v.out.Address = value
 	v.out.set(Manual, "%s was set by hand or by the infrastructure", Short(value))
-	if !plausibleHost(value) {
+	if !PlausibleHost(value) {
 		v.out.note(AddressInvalid, "%.80q is neither an IP address nor a host name, and is copied nowhere", value)
 		return v.out
 	}

@@ -79,6 +79,14 @@ const ClassUngated Reason = "ClassUngated"
 // ClusterHeld is a note: the Cluster is kept paused because of the outcome.
 const ClusterHeld Reason = "ClusterHeld"
 
+// PropagationBlocked is reported on Clusters, beside the roles: a Rancher or Fleet
+// Cluster that belongs to the Cluster does not get its stamps, or does not keep them.
+const PropagationBlocked Reason = "PropagationBlocked"
+
+// NoTarget is never reported: no Rancher or Fleet Cluster belongs to the Cluster, or
+// not yet.
+const NoTarget Reason = "NoTarget"
+
 // InvalidAnnotation is a note beside a role's outcome, never an outcome: an
 // annotation of the Cluster has a value that means nothing.
 const InvalidAnnotation Reason = "InvalidAnnotation"
@@ -95,7 +103,7 @@ func (r Reason) Ready() bool {
 // Warning tells whether somebody should look: its event is a warning.
 func (r Reason) Warning() bool {
 	switch r {
-	case Allocated, Manual, Disabled, ClaimPending, ClaimMoved, ClassNotReady:
+	case Allocated, Manual, Disabled, ClaimPending, ClaimMoved, ClassNotReady, NoTarget:
 		return false
 	}
 	return true

@@ -106,10 +106,12 @@ func TestPublicNames(t *testing.T) {
 			t.Errorf("role %s:\ngot  %v\nwant %v", role, got, names)
 		}
 	}
-	keys := []string{vip.PoolClassKey, vip.PoolRoleKey, vip.PoolNamespacesKey, vip.PoolPriorityKey, vip.BackfillAnnotation, vip.HeldAnnotation, vip.ClusterNameLabel, vip.WatchFilterLabel, vip.PausedAnnotation}
+	keys := []string{vip.PoolClassKey, vip.PoolRoleKey, vip.PoolNamespacesKey, vip.PoolPriorityKey, vip.BackfillAnnotation, vip.HeldAnnotation, vip.ClusterNameLabel, vip.WatchFilterLabel, vip.PausedAnnotation,
+		vip.PropagatedAnnotation, vip.FleetNameLabel, vip.FleetNamespaceLabel}
 	wantKeys := []string{
 		"vip.capi.gorizond.io/cluster-class", "vip.capi.gorizond.io/role", "vip.capi.gorizond.io/namespaces", "vip.capi.gorizond.io/priority",
 		"vip.capi.gorizond.io/backfill", "vip.capi.gorizond.io/held", "cluster.x-k8s.io/cluster-name", "cluster.x-k8s.io/watch-filter", "cluster.x-k8s.io/paused",
+		"vip.capi.gorizond.io/propagated", "vip.capi.gorizond.io/cluster-name", "vip.capi.gorizond.io/cluster-namespace",
 	}
 	if !slices.Equal(keys, wantKeys) {
 		t.Errorf("got %v\nwant %v", keys, wantKeys)
@@ -147,8 +149,10 @@ func TestReasonsAreOneClosedSet(t *testing.T) {
 			t.Errorf("%s passes by itself and warns", reason)
 		}
 	}
-	if seen[vip.InvalidAnnotation] || vip.InvalidAnnotation.Ready() {
-		t.Error("a note is taken for an outcome")
+	for _, note := range []vip.Reason{vip.InvalidAnnotation, vip.PropagationBlocked, vip.NoTarget} {
+		if seen[note] || note.Ready() {
+			t.Errorf("%s is taken for an outcome", note)
+		}
 	}
 	ready := vip.Decision{Roles: map[vip.Role]*vip.Outcome{vip.Ingress: {Reason: vip.Disabled}}}
 	waiting := vip.Decision{Roles: map[vip.Role]*vip.Outcome{vip.Ingress: {Reason: vip.Manual}, vip.ControlPlane: {Reason: vip.NoPool}}}

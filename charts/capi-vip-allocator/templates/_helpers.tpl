@@ -3,6 +3,11 @@
 capi-vip-allocator-controller-manager
 {{- end }}
 
+{{/* The role that lets VIPs be carried to Rancher and Fleet, and its binding. */}}
+{{- define "manager.propagation" -}}
+capi-vip-allocator-propagation
+{{- end }}
+
 {{/* The policy, its binding, and the ConfigMap that switches it. */}}
 {{- define "manager.holdGate" -}}
 capi-vip-allocator-hold

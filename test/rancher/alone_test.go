@@ -1,0 +1,173 @@
+package rancher
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/audit"
+	"github.com/gorizond/capi-vip-allocator/test/chart"
+	"github.com/gorizond/capi-vip-allocator/test/observe"
+)
+
+// uninstall removes a kind with all of its objects.
+func (w *world) uninstall(kind string) {
+	w.t.Helper()
+	if err := w.in(crdResource, "").Delete(w.t.Context(), kind, metav1.DeleteOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually(kind+" is gone", func() error {
+		_, err := w.in(crdResource, "").Get(w.t.Context(), kind, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there: %w", err)
+	})
+}
+
+// Rancher and Fleet are installed long after us, removed, and installed again.
+func TestKindsComeAndGo(t *testing.T) {
+	w := newLonelyWorld(t)
+	w.uninstall("clusters.management.cattle.io")
+	w.uninstall("clusters.fleet.cattle.io")
+	c, ingress, _ := w.allocated("prod")
+	for range 2 {
+		if err := w.install(t.Context(), "fleet.cattle.io.yaml"); err != nil {
+			t.Fatal(err)
+		}
+		edge := w.fleet(w.workspace, "edge", asking(c))
+		edge.becomes(stamped(observe.Ingress, ingress))
+		if err := w.install(t.Context(), "management.cattle.io.yaml"); err != nil {
+			t.Fatal(err)
+		}
+		target := w.rancher(c, nil)
+		target.becomes(stamped(observe.Ingress, ingress))
+		edge.becomes(bare)
+		target.delete()
+		target.free()
+		target.gone()
+		edge.becomes(stamped(observe.Ingress, ingress))
+		w.uninstall("clusters.management.cattle.io")
+		w.uninstall("clusters.fleet.cattle.io")
+	}
+}
+
+// What was carried is taken back once propagation is switched off; a value that
+// somebody changed meanwhile stays, and so does what another allocator carried.
+func TestSwitchedOff(t *testing.T) {
+	w := newLonelyWorld(t)
+	other := w.rancher(w.cluster("of-another-allocator", ingressAt("10.0.0.1")), nil)
+	other.reached("10.0.0.1")
+
+	p := w.start(w.kubeconfig)
+	a, b, gone := w.cluster("a", ingressAt("10.0.0.5")), w.cluster("b", ingressAt("10.0.0.6")), w.cluster("gone", ingressAt("10.0.0.7"))
+	imported, edge, orphan := w.rancher(a, nil), w.fleet(w.workspace, "edge", asking(b)), w.rancher(gone, nil)
+	imported.reached("10.0.0.5")
+	edge.reached("10.0.0.6")
+	orphan.reached("10.0.0.7")
+	if _, err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	a.merge(`{"spec":{"paused":true}}`)
+	gone.delete()
+	gone.gone()
+	edge.merge(`{"metadata":{"labels":{"vip.capi.gorizond.io/ingress-vip":"10.9.9.9"}}}`)
+
+	w.start(w.kubeconfig, "--propagate=off")
+	imported.becomes(bare)
+	orphan.becomes(bare)
+	edge.becomes(func(o *unstructured.Unstructured) error {
+		if o.GetAnnotations()[recordKey] != "" {
+			return fmt.Errorf("the record is there")
+		}
+		return same("label", observe.IngressVIP, o.GetLabels(), "10.9.9.9")
+	})
+	w.barrierOf(sharedFilter)
+	other.is(stamped(observe.Ingress, "10.0.0.1"))
+	other.written(1)
+}
+
+// Without the rights, nothing happens but one line in the log.
+func TestWithoutRights(t *testing.T) {
+	w := newLonelyWorld(t)
+	kubeconfig, err := w.management.User("no-propagation")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(fmt.Sprintf(plainRights, chart.ManagerName, allocator.Namespace))
+	begin := w.mark()
+	w.start(kubeconfig)
+	c, _, _ := w.allocated("prod")
+	target, edge := w.rancher(c, nil), w.fleet(w.workspace, "edge", asking(c))
+	log := w.logs + "/allocator-" + w.namespace + ".log"
+	w.eventually("the log says so, once for each kind", func() error {
+		text, err := os.ReadFile(log)
+		if count := strings.Count(string(text), "which we may not list"); count != 2 {
+			return fmt.Errorf("it does %d times: %w", count, err)
+		}
+		return nil
+	})
+	// Passes go on.
+	w.allocated("later")
+	refused := w.requests(begin, func(e audit.Event) bool { return strings.HasSuffix(e.Object.Group, "cattle.io") })
+	for _, request := range refused {
+		if request.Response.Code != 403 || request.Verb != "list" {
+			t.Errorf("unexpected request: %+v", request)
+		}
+	}
+	const attempts = 4 // for each kind
+	if len(refused) > 2*attempts {
+		t.Errorf("%d attempts", len(refused))
+	}
+	target.is(bare)
+	edge.is(bare)
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "level=error") || strings.Contains(line, "PropagationBlocked") {
+			t.Errorf("the log has %s", line)
+		}
+	}
+}
+
+const plainRights = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: no-propagation}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[1]s}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: no-propagation}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: no-propagation, namespace: %[2]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: %[1]s}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: no-propagation}]
+`
+
+// A restart finds everything as it should be and writes nothing; a VIP that was
+// released while nobody ran is withdrawn then.
+func TestRestart(t *testing.T) {
+	w := newLonelyWorld(t)
+	p := w.start(w.kubeconfig)
+	a, b := w.cluster("a", ingressAt("10.0.0.5")), w.cluster("b", ingressAt("10.0.0.6"))
+	one, other := w.rancher(a, nil), w.rancher(b, nil)
+	one.reached("10.0.0.5")
+	other.reached("10.0.0.6")
+	if _, err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.annotate(observe.IngressVIP, "null")
+	w.start(w.kubeconfig)
+	other.becomes(bare)
+	w.barrier()
+	one.written(1)
+	other.written(2)
+}
