@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -178,7 +179,7 @@ func (p *propagator) pass(key types.NamespacedName) error {
 	source, cluster := p.source(key)
 	rancher, unknown := p.followers[RancherCluster].targets(key.String())
 	fleet, _ := p.followers[FleetCluster].targets(key.String())
-	targets := append(rancher, fleet...)
+	targets := slices.Concat(rancher, fleet)
 	for i := range targets {
 		if p.memory.behind(&targets[i]) {
 			return nil

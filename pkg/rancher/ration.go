@@ -89,8 +89,9 @@ func (r *ration) wrote(p *Patch, cause string) {
 	t := r.target(p.Target.UID, cause)
 	t.refused = ""
 	for _, e := range p.entries() {
-		times := append(t.times[e.id()], r.now())
-		t.times[e.id()] = times[max(0, len(times)-attempts):]
+		id := e.id()
+		t.times[id] = append(t.times[id], r.now())
+		t.times[id] = t.times[id][max(0, len(t.times[id])-attempts):]
 	}
 }
 
