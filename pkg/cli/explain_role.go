@@ -29,9 +29,10 @@ func (e *explainer) role(role vip.Role) Role {
 	if e.class != nil && e.snapshot.Class.Ready {
 		r.Gate = classGate(gate.Inspect(e.class, &e.snapshot.Class, role))
 	}
-	if e.blind {
+	switch {
+	case e.blind || refused(outcome, r.Reported):
 		e.fromCondition(role, &r)
-	} else if outcome != nil {
+	case outcome != nil:
 		e.fromPlan(outcome, &r)
 	}
 	if r.Applies {
@@ -43,6 +44,12 @@ func (e *explainer) role(role vip.Role) Role {
 	return r
 }
 
+// refused tells whether the API server has refused what the planner would have written.
+// Only who tried knows.
+func refused(outcome *vip.Outcome, said *Condition) bool {
+	return outcome != nil && outcome.Changes && said != nil && said.Reason == string(vip.PatchRefused)
+}
+
 // fromPlan tells what the planner decided.
 func (e *explainer) fromPlan(outcome *vip.Outcome, r *Role) {
 	r.Ready, r.Reason, r.Message, r.VIP = outcome.Reason.Ready(), string(outcome.Reason), vip.Short(outcome.Message), outcome.Address
@@ -52,7 +59,7 @@ func (e *explainer) fromPlan(outcome *vip.Outcome, r *Role) {
 	r.ToDo = todo(outcome, r.Claim)
 }
 
-// fromCondition tells what the controller said, which saw more than we do.
+// fromCondition tells what the controller said, which knows more than we do.
 func (e *explainer) fromCondition(role vip.Role, r *Role) {
 	if r.Source, r.Applies = unknown, false; r.Reported == nil {
 		return

@@ -64,6 +64,12 @@ func TestExplanations(t *testing.T) {
 			s.set(web, nil, "spec", "topology", "variables")
 			s.set(cpClaim, nil, "metadata", "ownerReferences")
 		},
+		"patch-refused": func(s *scene) {
+			s.set(web, nil, "metadata", "annotations")
+			s.set(web, nil, "spec", "controlPlaneEndpoint")
+			s.set(web, nil, "spec", "topology", "variables")
+			s.conditions(map[string]any{"type": "ControlPlaneVIPReady", "status": "False", "reason": "PatchRefused", "message": "the API server refuses the change: must be in 192.0.2.0/24"})
+		},
 		"paused": func(s *scene) { s.fresh(); s.set(web, true, "spec", "paused") },
 		"held": func(s *scene) {
 			s.fresh()

@@ -60,7 +60,8 @@ type Role struct {
 	Applies bool `json:"applies"`
 	// Source says where Reason and Message are from: "planned" by the controller's own
 	// planner from what was seen just now; "reported" by the controller as condition,
-	// where too little was visible to plan; "unknown" if there is no condition either.
+	// where too little was visible to plan, or the API server refused what was planned;
+	// "unknown" if there is no condition either.
 	Source string `json:"source"`
 	// Ready, Reason and Message are those of the condition. An allocated VIP with
 	// something in ToDo is about to be written.

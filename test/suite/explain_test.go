@@ -57,11 +57,22 @@ func TestExplainAgreesWithTheController(t *testing.T) {
 			w.pool(serving(controlPlane, k))
 			return w.cluster(k)
 		},
+		"PatchRefused": func(w *world, k *class) *cluster {
+			ruled := text
+			ruled.XValidations = []clusterv1.ValidationRule{{Rule: "self.startsWith('192.')", Message: "only 192 will do"}}
+			k.change(declares("clusterVip", ruled))
+			w.pool(serving(controlPlane, k))
+			return w.cluster(k)
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			w := newWorld(t)
 			c := scene(w, w.class(declares("clusterVip", text)))
 			c.becomes(reason(controlPlane, want))
+			source := "planned"
+			if want == "PatchRefused" {
+				source = "reported" // only who tried knows
+			}
 			w.eventually("explain says the same", func() error {
 				e := c.explain()
 				condition := conditionOf(c.now(), controlPlane)
@@ -69,7 +80,7 @@ func TestExplainAgreesWithTheController(t *testing.T) {
 				switch {
 				case !e.Served || e.Controller.State != "found" || e.Controller.Settings.WatchFilter != sharedFilter:
 					return fmt.Errorf("it says %+v", e)
-				case r.Source != "planned" || r.Reason != want || r.Ready != ready[want] || r.message() != condition:
+				case r.Source != source || r.Reason != want || r.Ready != ready[want] || r.message() != condition:
 					return fmt.Errorf("it says %+v, the condition says %s", r, condition)
 				case len(r.ToDo) > 0 || (r.Next == "") != r.Ready || r.Reported == nil || r.Reported.Reason != want:
 					return fmt.Errorf("it says %+v", r)
