@@ -38,7 +38,7 @@ spec:
 func (w *world) grantPoolKinds() {
 	w.t.Helper()
 	kinds := []any{vipPools.GroupResource().String(), provider.Pools.GroupResource().String()}
-	rendered, err := chart.Render(w.t.Context(), map[string]any{"poolKinds": kinds})
+	rendered, err := chart.Render(w.t.Context(), map[string]any{"poolKinds": kinds, "watchFilter": sharedFilter})
 	if err != nil {
 		w.t.Fatal(err)
 	}
