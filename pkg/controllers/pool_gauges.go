@@ -51,7 +51,8 @@ func (o *observer) showAvailable(r metrics.Readings, pools []*kube.Pool) error {
 		names, _ := pool.Serves.ClassNames()
 		for _, name := range names {
 			for _, role := range pool.Serves.Roles {
-				wanted[classRole{name, role}] = true
+				key := classRole{name, role}
+				wanted[key] = append(wanted[key], "") // in whatever namespace
 			}
 		}
 	}
@@ -63,8 +64,10 @@ func (o *observer) showAvailable(r metrics.Readings, pools []*kube.Pool) error {
 			continue
 		}
 		names, every := pool.Serves.ClassNames()
-		for key := range wanted {
-			if pool.Serves.HasRole(key.role) && (every || slices.Contains(names, key.class)) {
+		for key, namespaces := range wanted {
+			// A namespaced pool for every class is none for those of other namespaces.
+			reaches := every && (pool.Ref.Namespace == "" || slices.Contains(namespaces, pool.Ref.Namespace))
+			if pool.Serves.HasRole(key.role) && (reaches || slices.Contains(names, key.class)) {
 				r.Add(metrics.PoolsAvailable, 1, key.class, string(key.role))
 			}
 		}
@@ -72,18 +75,20 @@ func (o *observer) showAvailable(r metrics.Readings, pools []*kube.Pool) error {
 	return nil
 }
 
-// declared returns the roles whose variables the classes declare.
-func (o *observer) declared() (map[classRole]bool, error) {
+// declared returns the roles whose variables classes declare, with the namespaces of
+// these classes.
+func (o *observer) declared() (map[classRole][]string, error) {
 	classes, err := o.classes.List(metav1.NamespaceAll, labels.Everything())
 	if err != nil {
 		return nil, fmt.Errorf("list ClusterClasses: %w", err)
 	}
-	result := map[classRole]bool{}
+	result := map[classRole][]string{}
 	for _, class := range classes {
 		view := o.view(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class)
 		for role, variable := range view.Roles {
 			if variable.Declared {
-				result[classRole{class.Name, role}] = true
+				key := classRole{class.Name, role}
+				result[key] = append(result[key], class.Namespace)
 			}
 		}
 	}

@@ -126,4 +126,9 @@ func TestAClassWithoutPoolsIsShown(t *testing.T) {
 	ofA := serve(filled(vip.PoolRef{Group: inCluster, Kind: "InClusterIPPool", Namespace: "a", Name: "p"}, 2, 1), vip.ClassEntry{Namespace: "a", Name: "rke2"})
 	ofB := serve(filled(vip.PoolRef{Group: inCluster, Kind: "InClusterIPPool", Namespace: "b", Name: "p"}, 2, 1), vip.ClassEntry{Name: "rke2"})
 	compare(t, show(every, ofA, ofB), map[string]float64{"pools_available{rke2,ingress}": 3})
+	everyOf := func(namespace string) *kube.Pool {
+		return serve(filled(vip.PoolRef{Group: inCluster, Kind: "InClusterIPPool", Namespace: namespace, Name: "every"}, 2, 1), vip.ClassEntry{Name: "*"})
+	}
+	// There is no such class in c.
+	compare(t, show(everyOf("b"), everyOf("c")), map[string]float64{"pools_available{rke2,ingress}": 1})
 }
