@@ -16,7 +16,7 @@ const (
 	// being kept back for them.
 	few = 8
 	// calm is how long a provider that binds no claim counts as busy, and how long
-	// after the last claim of a crowd success is reported.
+	// nobody has written a Cluster when success is reported.
 	calm = time.Second
 	// longest is how long a VIP is kept back at most, and how long a claim that is
 	// not bound counts.

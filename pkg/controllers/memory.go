@@ -30,6 +30,9 @@ type clusterMemory struct {
 	written   string
 	writtenAt time.Time
 	refusal   refusal
+	// version is the resourceVersion that was seen last, versionAt when it was first.
+	version   string
+	versionAt time.Time
 	// incomplete is since when a VIP could be published and the other could not.
 	incomplete time.Time
 	roles      map[vip.Role]*roleMemory
@@ -200,6 +203,17 @@ func (m *memory) unseenLocked(pool vip.PoolRef, except ...string) int64 {
 		}
 	}
 	return count
+}
+
+// versionSince returns when the Cluster was first seen in this version.
+func (m *memory) versionSince(key, resourceVersion string) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.cluster(key)
+	if c.version != resourceVersion {
+		c.version, c.versionAt = resourceVersion, m.now()
+	}
+	return c.versionAt
 }
 
 // refuses notes that the API server refused the patch, in so many words.

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -125,6 +127,35 @@ func TestTheSamePatchIsNotSentRightAfterItsRefusal(t *testing.T) {
 	pass(retryRefused)
 	if because, _ := m.refused("a/b", "patch"); because != "" {
 		t.Error("it is never tried again")
+	}
+}
+
+func TestGoodNewsWaitUntilNobodyWritesTheCluster(t *testing.T) {
+	m, goOn := clock()
+	h := &handler{memory: m}
+	published := m.now()
+	until := func(version string) time.Duration {
+		cluster := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{ResourceVersion: version}}
+		return h.untilCalm(&pass{key: "a/b", cluster: cluster}, published)
+	}
+	if got := until("1"); got != calm {
+		t.Errorf("after our own write they wait %s", got)
+	}
+	goOn(calm / 2)
+	if got := until("2"); got != calm {
+		t.Errorf("after somebody else's they wait %s", got)
+	}
+	goOn(calm / 2)
+	if got := until("2"); got != calm/2 {
+		t.Errorf("half a moment later they wait %s", got)
+	}
+	goOn(calm / 2)
+	if got := until("2"); got > 0 {
+		t.Errorf("when nobody writes they wait %s", got)
+	}
+	goOn(settle)
+	if got := until("3"); got > 0 {
+		t.Errorf("however much is written, they wait %s", got)
 	}
 }
 

@@ -94,7 +94,7 @@ func (h *handler) settling(p *pass) {
 		case passing(p, outcome):
 			wait = max(wait, h.remaining(outcome, since))
 		case outcome.Reason == vip.Allocated && !reported:
-			wait = max(wait, h.untilCalm(outcome, since))
+			wait = max(wait, h.untilCalm(p, since))
 		}
 	}
 	if wait <= 0 {
@@ -120,15 +120,12 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 	return wait
 }
 
-// untilCalm is how much longer good news wait while Clusters are being built: a
-// status written then loses Cluster API as many of its own writes.
-func (h *handler) untilCalm(outcome *vip.Outcome, since time.Time) time.Duration {
+// untilCalm is how much longer good news wait while others write the Cluster, as
+// Cluster API does when it builds: each of two that write its status at once makes
+// the other one's write fail.
+func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
 	now := h.memory.now()
-	last := h.crowd.lastAnswer(outcome.Pool)
-	if last.Before(since) {
-		last = since
-	}
-	return min(calm-now.Sub(last), settle-now.Sub(since))
+	return min(calm-now.Sub(h.memory.versionSince(p.key, p.cluster.ResourceVersion)), settle-now.Sub(since))
 }
 
 func passing(p *pass, outcome *vip.Outcome) bool {
