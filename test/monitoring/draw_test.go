@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql"
 )
 
@@ -130,7 +130,7 @@ func (p *prometheus) showsAll(t *testing.T, g *grafana) {
 	}
 	for _, s := range found {
 		// A histogram is shown by its buckets.
-		name := s.Metric.Get(labels.MetricName)
+		name := s.Metric.Get(model.MetricNameLabel)
 		name = strings.TrimSuffix(strings.TrimSuffix(name, "_sum"), "_count")
 		if !strings.Contains(queries.String(), name) {
 			t.Errorf("no panel shows %s", name)

@@ -144,11 +144,12 @@ func exampleMoves(t *testing.T) {
 	since := w.mark()
 	other := w.pool(serving(controlPlane, k))
 	w.barrier()
-	made := w.writes(since, func(e audit.Event) bool {
+	// A delete that its provider's own write overtakes is refused, and comes again.
+	made := w.writes(since, audit.Event.Accepted, func(e audit.Event) bool {
 		return e.Resource() == "ipaddressclaims" && e.Object.Name == controlPlane.claim(second.name)
 	})
 	if len(made) > 2 {
-		t.Errorf("the move took %d writes of claims", len(made))
+		t.Errorf("the move took %d writes of claims: %v", len(made), made)
 	}
 	second.becomes(has(controlPlane, other.address(0)))
 	if ref := second.claim(controlPlane).Spec.PoolRef; ref != other.ref() {
