@@ -29,14 +29,18 @@ func (c *Cluster) etcd() *component {
 	return &component{
 		name:    Etcd,
 		binary:  c.binaries.Kubernetes,
-		sockets: 2,
+		sockets: 3,
 		flags: func(ports []int) []string {
 			client, peer := "https://"+loopback.Address(ports[0]), "http://"+loopback.Address(ports[1])
+			http := "https://" + loopback.Address(ports[2])
 			return []string{
 				Etcd,
 				"--data-dir=" + data,
 				"--listen-client-urls=" + client,
 				"--advertise-client-urls=" + client,
+				// On one port with HTTP, gRPC goes through Go's HTTP/2 server, which lets the
+				// watch streams of a busy API server starve: events came tens of seconds late.
+				"--listen-client-http-urls=" + http,
 				// With a certificate, nobody takes the etcd of another cluster for this one.
 				"--cert-file=" + c.authority.servingFile(),
 				"--key-file=" + c.authority.servingKey(),
@@ -50,7 +54,7 @@ func (c *Cluster) etcd() *component {
 			}
 		},
 		ready: func(ctx context.Context, ports []int) error {
-			return c.probe(ctx, "https", ports[0], "/readyz")
+			return c.probe(ctx, "https", ports[2], "/readyz")
 		},
 	}
 }
