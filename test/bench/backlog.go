@@ -59,9 +59,6 @@ func (w *world) backlog(ctx context.Context, n int) (result Backlog, err error) 
 	if result.Ours, err = w.since(ctx, begin, served, n, timeline.done); err != nil {
 		return result, fmt.Errorf("allocator: %w; end of its log:\n%s", err, process.LogTail())
 	}
-	if err := w.clear(ctx, served); err != nil {
-		return result, err
-	}
 	_, err = process.Stop()
 	return result, err
 }
