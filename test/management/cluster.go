@@ -45,6 +45,11 @@ type Options struct {
 	Progress io.Writer
 	// RuntimeSDK turns on the feature gate of the Cluster API runtime hooks.
 	RuntimeSDK bool
+	// NewestOnly serves each kind of the providers in the version that is stored, and
+	// no older one. For each version that a kind has, the API server converts every
+	// event of the kind, one at a time and through the provider's webhook; on few
+	// cores that makes everybody's watches lag by many seconds.
+	NewestOnly bool
 	// Without names components to leave out together with their CRDs and
 	// webhooks: CAPI, IPAM, ControllerManager. StartComponent adds them later.
 	// IPAM needs CAPI's kinds, so leaving out CAPI requires leaving out IPAM.
@@ -59,6 +64,7 @@ type Cluster struct {
 	binaries   Binaries
 	authority  *authority
 	launcher   *launcher
+	newestOnly bool
 	applier    *applier     // set as soon as kube-apiserver has an address
 	admin      *rest.Config // likewise
 	components map[string]*component
@@ -113,6 +119,8 @@ func newCluster(o Options, binaries Binaries, progress *progress) (*Cluster, err
 		removeDir: temporary && !o.KeepDir,
 		binaries:  binaries,
 		launcher:  newLauncher(),
+
+		newestOnly: o.NewestOnly,
 	}
 	c.components = map[string]*component{}
 	for _, component := range []*component{
