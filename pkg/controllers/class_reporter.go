@@ -28,8 +28,9 @@ func (r *classReporter) changed(class *clusterv1.ClusterClass) {
 		if finding.State == gate.Unconcerned || finding.Why == "" {
 			continue
 		}
-		logrus.WithFields(logrus.Fields{"class": key.String(), "role": string(role), "gate": string(finding.State)}).Warn(finding.Why)
-		r.recorder.Event(class, corev1.EventTypeWarning, reasonOf(finding), string(role)+": "+vip.Short(finding.Why))
+		reason := reasonOf(finding)
+		logrus.WithFields(logrus.Fields{"class": key.String(), "role": string(role), "reason": reason, "gate": string(finding.State)}).Warn(finding.Why)
+		r.recorder.Event(class, corev1.EventTypeWarning, reason, string(role)+": "+vip.Short(finding.Why))
 	}
 }
 

@@ -140,6 +140,9 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // LogTail returns about the last 4 KiB of what this process wrote.
 func (p *Process) LogTail() string { return p.log.tail() }
 
+// Log returns everything that this process wrote so far.
+func (p *Process) Log() string { return string(p.log.read()) }
+
 // Signal sends a signal to the process, SIGSTOP for example.
 func (p *Process) Signal(signal os.Signal) error { return p.command.Process.Signal(signal) }
 

@@ -84,7 +84,7 @@ type explanation struct {
 type explainedRole struct {
 	Role, Source, Reason, Message, VIP, Next string
 	Applies, Ready                           bool
-	Notes                                    []struct{ Message string }
+	Notes                                    []struct{ Reason, Message string }
 	ToDo                                     []string
 	Claim                                    *struct {
 		Name, Pool, Address string

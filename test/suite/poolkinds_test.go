@@ -2,6 +2,7 @@ package suite
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,16 +35,19 @@ spec:
 `
 
 // grantPoolKinds gives allocators the rights that the chart gives for the pools of
-// other providers: for all of them, whichever test asks.
+// other providers: for all of them, whichever test asks. The Deployment stays as it is,
+// since explain reads the settings of the shared allocator there.
 func (w *world) grantPoolKinds() {
 	w.t.Helper()
-	kinds := []any{vipPools.GroupResource().String(), provider.Pools.GroupResource().String()}
+	kinds := []any{vipPools.GroupResource().String(), provider.Pools.GroupResource().String(), acmePools.GroupResource().String()}
 	rendered, err := chart.Render(w.t.Context(), map[string]any{"poolKinds": kinds, "watchFilter": sharedFilter})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := rendered.Install(w.t.Context(), w.management); err != nil {
-		w.t.Fatal(err)
+	for part := range strings.SplitSeq(string(rendered.Manifests), "\n---\n") {
+		if strings.Contains(part, "kind: ClusterRole\n") && !strings.Contains(part, "kind: ClusterRoleBinding\n") {
+			w.apply(part)
+		}
 	}
 }
 
