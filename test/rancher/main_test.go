@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,35 +19,33 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/management"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 const (
 	// patience bounds each wait for something that takes a second on an idle machine.
 	patience = time.Minute
-	interval = 20 * time.Millisecond
 	// sharedFilter is the watch-filter value of the Clusters that the shared allocator serves.
 	sharedFilter = "shared"
 	// workspaces are namespaces whose Fleet Clusters may ask for VIPs.
 	workspaces = 40
 )
 
-var (
-	long = flag.Bool("long", false, "fight for a minute")
-	keep = flag.Bool("keep", false, "keep the folder with the logs of the management cluster and of the allocators")
-)
+var long = flag.Bool("long", false, "fight for a minute, and carry the VIPs of a crowd")
 
 //go:embed crds/*.yaml
 var crds embed.FS
 
 // environment is what all tests share.
 type environment struct {
-	management *management.Cluster
+	scene      *scene.Scene
+	management *management.Cluster // the scene's, like the next four
 	client     dynamic.Interface
-	audit      audit.Log
 	chart      *chart.Chart
 	kubeconfig string // of the chart's ServiceAccount
-	shared     *allocator.Process
 	logs       string // folder
+	audit      audit.Log
+	shared     *allocator.Process
 }
 
 var booted *environment
@@ -60,51 +57,32 @@ var boot = sync.OnceValues(func() (*environment, error) {
 })
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if given := false; true {
-		flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-		if !given {
-			_ = flag.Set("test.parallel", "20") // they wait more than they work
+	const parallel = 20 // they wait more than they work
+	os.Exit(scene.Run(m, parallel, func() error {
+		if booted == nil {
+			return nil
 		}
-	}
-	code := m.Run()
-	if booted != nil {
-		if err := booted.stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "FAIL:", err)
-			code = max(code, 1)
-		}
-	}
-	os.Exit(code)
+		return booted.stop()
+	}))
 }
 
 func (e *environment) start(ctx context.Context) error {
-	var progress io.Writer
-	if testing.Verbose() {
-		progress = os.Stderr
-	}
 	var err error
-	if e.management, err = management.Start(ctx, management.Options{KeepDir: *keep, Progress: progress}); err != nil {
-		return err
-	}
-	e.audit, e.logs = audit.Log(e.management.AuditLog()), filepath.Dir(e.management.AuditLog())
-	config := e.management.Config()
-	config.UserAgent = "test"
-	if e.client, err = dynamic.NewForConfig(config); err != nil {
+	if e.scene, err = scene.Start(ctx, "test", management.Options{}); err != nil {
 		return err
 	}
 	var names []any // as the schema of the values has it
 	for i := range workspaces {
 		names = append(names, workspace(i))
 	}
-	if e.chart, err = chart.Render(ctx, map[string]any{
+	if err := e.scene.Install(ctx, map[string]any{
 		"watchFilter": sharedFilter, "logLevel": "debug",
 		"propagation": map[string]any{"enabled": true, "fleetWorkspaces": names},
 	}); err != nil {
 		return err
 	}
-	if e.kubeconfig, err = e.chart.Install(ctx, e.management); err != nil {
-		return err
-	}
+	e.management, e.client, e.chart, e.kubeconfig, e.logs = e.scene.Management, e.scene.Client, e.scene.Chart, e.scene.Kubeconfig, e.scene.Logs
+	e.audit = audit.Log(e.management.AuditLog())
 	e.shared, err = allocator.Start(ctx, allocator.Options{Kubeconfig: e.kubeconfig, Args: e.chart.Args, LogFile: e.sharedLog()})
 	return err
 }
@@ -129,11 +107,8 @@ func (e *environment) stop() error {
 	if e.shared != nil {
 		err = errors.Join(e.noPanic(), e.endShared())
 	}
-	if e.management != nil {
-		if *keep {
-			fmt.Fprintln(os.Stderr, "logs:", e.logs)
-		}
-		e.management.Stop()
+	if e.scene != nil {
+		e.scene.Stop()
 	}
 	return err
 }

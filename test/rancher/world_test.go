@@ -18,6 +18,7 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 var (
@@ -59,6 +60,12 @@ func newLonelyWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatalf("start the environment: %v", err)
 	}
+	return e.newWorld(t)
+}
+
+// newWorld makes a world in this environment.
+func (e *environment) newWorld(t *testing.T) *world {
+	t.Helper()
 	n := worlds.Add(1)
 	w := &world{environment: e, t: t, number: n, namespace: fmt.Sprintf("team-%d", n), workspace: workspace(int(n)), filter: sharedFilter}
 	if n >= workspaces {
@@ -136,9 +143,7 @@ spec: {addresses: [10.%[2]d.0.1-10.%[2]d.0.50], prefix: 24}
 
 func (w *world) apply(content string) {
 	w.t.Helper()
-	if err := w.management.Apply(w.t.Context(), []byte(content)); err != nil {
-		w.t.Fatal(err)
-	}
+	w.scene.Apply(w.t, content)
 }
 
 func (w *world) in(resource schema.GroupVersionResource, namespace string) dynamic.ResourceInterface {
@@ -191,17 +196,7 @@ func (w *world) eventually(what string, check func() error) {
 
 func (w *world) within(limit time.Duration, what string, check func() error) {
 	w.t.Helper()
-	deadline := time.Now().Add(limit)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("wait until %s: not within %s: %v", what, limit, err)
-		}
-		time.Sleep(interval)
-	}
+	scene.Until(w.t, limit, what, check)
 }
 
 // told waits for an event PropagationBlocked on the Cluster that contains the texts.
