@@ -45,6 +45,8 @@ type Options struct {
 	Progress io.Writer
 	// RuntimeSDK turns on the feature gate of the Cluster API runtime hooks.
 	RuntimeSDK bool
+	// Workloads makes pods of Deployments. They stay pending: nothing runs them.
+	Workloads bool
 	// Without names components to leave out together with their CRDs and
 	// webhooks: CAPI, IPAM, ControllerManager. StartComponent adds them later.
 	// IPAM needs CAPI's kinds, so leaving out CAPI requires leaving out IPAM.
@@ -116,7 +118,7 @@ func newCluster(o Options, binaries Binaries, progress *progress) (*Cluster, err
 	}
 	c.components = map[string]*component{}
 	for _, component := range []*component{
-		c.etcd(), c.apiServer(), c.controllerManager(), c.capi(o.RuntimeSDK), c.ipam(),
+		c.etcd(), c.apiServer(), c.controllerManager(o.Workloads), c.capi(o.RuntimeSDK), c.ipam(),
 	} {
 		component.launcher, component.logFile, component.say = c.launcher, c.LogFile(component.name), progress.say
 		c.components[component.name] = component
