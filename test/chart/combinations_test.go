@@ -238,8 +238,8 @@ func TestPod(t *testing.T) {
 		"spread zone":            pod.Spec.TopologySpreadConstraints[0].TopologyKey,
 		"name manager":           container.Name,
 		"account " + manager:     pod.Spec.ServiceAccountName,
-		"root filesystem true":   *container.SecurityContext.ReadOnlyRootFilesystem,
-		"no root true":           *pod.Spec.SecurityContext.RunAsNonRoot,
+		"read-only true":         *container.SecurityContext.ReadOnlyRootFilesystem,
+		"nonroot true":           *pod.Spec.SecurityContext.RunAsNonRoot,
 		"user 65532":             *pod.Spec.SecurityContext.RunAsUser,
 		"seccomp RuntimeDefault": pod.Spec.SecurityContext.SeccompProfile.Type,
 	} {

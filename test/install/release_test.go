@@ -212,7 +212,7 @@ func TestInjectedFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It leads: so it has taken everything.
-	leads := regexp.MustCompile(`(?i)became leader|leads|leading|acquired`)
+	leads := regexp.MustCompile(`Leader elected`)
 	var log strings.Builder
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		log.WriteString(lines.Text() + "\n")
@@ -263,4 +263,3 @@ func objectsOf(t *testing.T, content []byte) []*unstructured.Unstructured {
 		}
 	}
 }
-
