@@ -119,3 +119,8 @@ require (
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
+
+tool (
+	helm.sh/helm/v3/cmd/helm
+	sigs.k8s.io/cluster-api/cmd/clusterctl
+)
