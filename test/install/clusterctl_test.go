@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/cluster-api/cmd/clusterctl/client"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
@@ -154,6 +155,8 @@ func TestClusterctl(t *testing.T) {
 	e.leaves(t, before,
 		"Namespace /"+home, "ServiceAccount "+home+"/default", "ConfigMap "+home+"/kube-root-ca.crt",
 		"Lease "+home+"/capi-vip-allocator.gorizond.io",
+		// clusterctl leaves them, of any provider.
+		"ClusterRole /"+chart.ManagerName, "ClusterRoleBinding /"+chart.ManagerName,
 		"Cluster default/by-clusterctl", "IPAddressClaim default/vip-cp-by-clusterctl", "IPAddressClaim default/vip-ingress-by-clusterctl",
 		"IPAddress default/vip-cp-by-clusterctl", "IPAddress default/vip-ingress-by-clusterctl",
 		"Cluster default/by-clusterctl-later", "IPAddressClaim default/vip-cp-by-clusterctl-later", "IPAddressClaim default/vip-ingress-by-clusterctl-later",
@@ -165,6 +168,11 @@ func TestClusterctl(t *testing.T) {
 	e.remove(t, clusters, "default", "by-clusterctl")
 	e.remove(t, clusters, "default", "by-clusterctl-later")
 	e.remove(t, namespaces, "", home)
+	rbac := func(resource string) schema.GroupVersionResource {
+		return schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: resource}
+	}
+	e.remove(t, rbac("clusterroles"), "", chart.ManagerName)
+	e.remove(t, rbac("clusterrolebindings"), "", chart.ManagerName)
 	e.leaves(t, before)
 }
 

@@ -120,14 +120,12 @@ func TestReadme(t *testing.T) {
 			if name == "yaml" {
 				s.types(t, section(t, "**Carrying VIPs"))
 				s.types(t, section(t, "**The hook gate**"))
-				s.types(t, "kubectl delete extensionconfig vip-allocator")
+				s.types(t, section(t, "With the hook gate, first delete"))
 			}
 			e.remove(t, clusters, "default", "by-"+name)
 			s.types(t, block(t, "docs/operations.md", way.uninstall, "sh"))
 			if name != "yaml" {
 				s.types(t, block(t, "docs/operations.md", "### What stays", "sh"))
-			} else {
-				s.types(t, "kubectl delete clusterrole,clusterrolebinding capi-vip-allocator-propagation")
 			}
 			e.leaves(t, before)
 		})
