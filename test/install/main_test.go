@@ -79,18 +79,15 @@ func TestMain(m *testing.M) {
 		if booted.Scene != nil {
 			booted.Stop()
 		}
-		return os.RemoveAll(cache)
+		return os.RemoveAll(cache) // with the release in it
 	})
 	os.Exit(code)
 }
 
-// release is the folder with the files of a release, with binaries of this platform
-// only: those of others take minutes.
-var release = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "release-")
-	if err != nil {
-		return "", err
-	}
+// makeRelease returns the folder with the files of a release, with binaries of this
+// platform only: those of others take minutes.
+var makeRelease = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(os.Getenv("XDG_CONFIG_HOME"), "release")
 	out, err := script("release", "OUT_DIR="+dir, "PLATFORMS="+platform())
 	if err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
@@ -124,7 +121,7 @@ func releaseDir(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("compiles")
 	}
-	dir, err := release()
+	dir, err := makeRelease()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,7 +34,10 @@ spec:
   topology: {classRef: {name: demo}, version: v1.36.3, controlPlane: {replicas: 1}}
 `
 
-// useExamples applies the example pools and class.
+// resting is what keeps an address back for a while after its claim.
+var resting = regexp.MustCompile(`addressReuseGracePeriodSeconds: \d+`)
+
+// useExamples applies the example pools, whose addresses shall not rest, and class.
 func (e *environment) useExamples(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"pools.yaml", "clusterclass.yaml"} {
@@ -41,7 +45,7 @@ func (e *environment) useExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.Apply(t, string(content))
+		e.Apply(t, resting.ReplaceAllString(string(content), ""))
 	}
 }
 
