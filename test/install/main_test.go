@@ -69,7 +69,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	for _, name := range []string{"KUBECACHEDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "XDG_CONFIG_HOME"} {
+	for _, name := range []string{"KUBECACHEDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"} {
 		os.Setenv(name, filepath.Join(cache, name))
 	}
 	code := scene.Run(m, 1, func() error {
@@ -87,7 +87,7 @@ func TestMain(m *testing.M) {
 // makeRelease returns the folder with the files of a release, with binaries of this
 // platform only: those of others take minutes.
 var makeRelease = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(os.Getenv("XDG_CONFIG_HOME"), "release")
+	dir := filepath.Join(filepath.Dir(os.Getenv("KUBECACHEDIR")), "release")
 	out, err := script("release", "OUT_DIR="+dir, "PLATFORMS="+platform())
 	if err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)

@@ -80,7 +80,7 @@ kind: GlobalInClusterIPPool
 metadata:
   name: two
   annotations: {vip.capi.gorizond.io/role: control-plane, vip.capi.gorizond.io/cluster-class: demo}
-spec: {addresses: [10.77.0.30-10.77.0.60], prefix: 24, gateway: 10.77.0.1}
+spec: {addresses: [10.77.0.10-10.77.0.60], prefix: 24, gateway: 10.77.0.1}
 ---
 apiVersion: ipam.cluster.x-k8s.io/v1alpha2
 kind: GlobalInClusterIPPool
