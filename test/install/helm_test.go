@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 type values = map[string]any
@@ -26,15 +27,17 @@ const releaseName = "capi-vip-allocator"
 var chartDir = filepath.Join(root, "charts", "capi-vip-allocator")
 
 // everything switches on all that needs no kinds of others.
-var everything = values{
-	"replicas":         3,
-	"holdGate":         values{"enabled": true, "namespaceSelector": values{"matchLabels": values{"held": "yes"}}},
-	"runtimeExtension": values{"enabled": true, "extensionConfig": values{"namespaceSelector": values{"matchLabels": values{"hooked": "yes"}}}},
-	"propagation":      values{"enabled": true, "fleetWorkspaces": []any{"fleet-default"}},
-	"networkPolicy":    values{"enabled": true},
-	"metrics":          values{"dashboard": values{"enabled": true}},
-	"poolKinds":        []any{"ippools.ipam.metal3.io"},
-	"extraEnv":         []any{values{"name": "GOMEMLIMIT", "value": "400MiB"}},
+func everything(port int) values {
+	return values{
+		"replicas":         3,
+		"holdGate":         values{"enabled": true, "namespaceSelector": values{"matchLabels": values{"held": "yes"}}},
+		"runtimeExtension": values{"enabled": true, "port": port, "extensionConfig": values{"namespaceSelector": values{"matchLabels": values{"hooked": "yes"}}}},
+		"propagation":      values{"enabled": true, "fleetWorkspaces": []any{"fleet-default"}},
+		"networkPolicy":    values{"enabled": true},
+		"metrics":          values{"dashboard": values{"enabled": true}},
+		"poolKinds":        []any{"ippools.ipam.metal3.io"},
+		"extraEnv":         []any{values{"name": "GOMEMLIMIT", "value": "400MiB"}},
+	}
 }
 
 func (e *environment) helm(t *testing.T) (*action.Configuration, *helmchart.Chart) {
@@ -54,7 +57,7 @@ func (e *environment) helm(t *testing.T) (*action.Configuration, *helmchart.Char
 }
 
 func TestLint(t *testing.T) {
-	for name, given := range map[string]values{"defaults": {}, "everything": everything} {
+	for name, given := range map[string]values{"defaults": {}, "everything": everything(9443)} {
 		l := action.NewLint()
 		l.Strict = true
 		for _, err := range l.Run([]string{chartDir}, given).Errors {
@@ -92,7 +95,11 @@ func TestHelm(t *testing.T) {
 
 	upgrade := action.NewUpgrade(config)
 	upgrade.Namespace, upgrade.Wait, upgrade.Timeout = allocator.Namespace, true, patience
-	second, err := upgrade.RunWithContext(t.Context(), releaseName, loaded, everything)
+	ports, err := loopback.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := upgrade.RunWithContext(t.Context(), releaseName, loaded, everything(ports[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
