@@ -10,6 +10,7 @@ import (
 	"helm.sh/helm/v3/pkg/action"
 	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/cli"
 	"helm.sh/helm/v3/pkg/release"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
@@ -60,6 +62,7 @@ func TestLint(t *testing.T) {
 	for name, given := range map[string]values{"defaults": {}, "everything": everything(9443)} {
 		l := action.NewLint()
 		l.Strict = true
+		l.KubeVersion = &chartutil.KubeVersion{Version: chart.Kubernetes, Major: "1", Minor: "36"}
 		for _, err := range l.Run([]string{chartDir}, given).Errors {
 			t.Errorf("with %s: %v", name, err)
 		}
