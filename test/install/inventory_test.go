@@ -16,7 +16,7 @@ import (
 )
 
 // inventory is every object of the management cluster by "Kind namespace/name". Left
-// out are events, and what Cluster API makes of a Cluster.
+// out are events, old forms of other objects, and what Cluster API makes of a Cluster.
 func (e *environment) inventory(t *testing.T) map[string]*unstructured.Unstructured {
 	t.Helper()
 	lists, err := e.typed.Discovery().ServerPreferredResources()
@@ -30,7 +30,7 @@ func (e *environment) inventory(t *testing.T) map[string]*unstructured.Unstructu
 			t.Fatal(err)
 		}
 		for _, resource := range list.APIResources {
-			if resource.Name == "events" || resource.Name == "componentstatuses" {
+			if slices.Contains([]string{"events", "endpoints", "componentstatuses"}, resource.Name) {
 				continue
 			}
 			objects, err := e.Client.Resource(version.WithResource(resource.Name)).List(t.Context(), metav1.ListOptions{})

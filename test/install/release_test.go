@@ -152,7 +152,7 @@ func TestMetadata(t *testing.T) {
 func TestAdditions(t *testing.T) {
 	for name, want := range map[string][]string{
 		"propagation-rbac.yaml": {"ClusterRole", "ClusterRoleBinding"},
-		"extension-config.yaml": {"Service", "Role", "RoleBinding", "ExtensionConfig"},
+		"extension-config.yaml": {"ExtensionConfig", "Role", "RoleBinding", "Service"},
 	} {
 		var got []string
 		for _, o := range objectsOf(t, released(t, name)) {
@@ -161,6 +161,7 @@ func TestAdditions(t *testing.T) {
 				t.Errorf("%s is in namespace %s", o.GetName(), namespace)
 			}
 		}
+		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Errorf("%s has %q, want %q", name, got, want)
 		}
