@@ -157,9 +157,9 @@ func TestClusterctl(t *testing.T) {
 		"Lease "+home+"/capi-vip-allocator.gorizond.io",
 		// clusterctl leaves them, of any provider.
 		"ClusterRole /"+chart.ManagerName, "ClusterRoleBinding /"+chart.ManagerName,
-		"Cluster default/by-clusterctl", "IPAddressClaim default/vip-cp-by-clusterctl", "IPAddressClaim default/vip-ingress-by-clusterctl",
+		"IPAddressClaim default/vip-cp-by-clusterctl", "IPAddressClaim default/vip-ingress-by-clusterctl",
 		"IPAddress default/vip-cp-by-clusterctl", "IPAddress default/vip-ingress-by-clusterctl",
-		"Cluster default/by-clusterctl-later", "IPAddressClaim default/vip-cp-by-clusterctl-later", "IPAddressClaim default/vip-ingress-by-clusterctl-later",
+		"IPAddressClaim default/vip-cp-by-clusterctl-later", "IPAddressClaim default/vip-ingress-by-clusterctl-later",
 		"IPAddress default/vip-cp-by-clusterctl-later", "IPAddress default/vip-ingress-by-clusterctl-later",
 	)
 	if after := e.host(t.Context(), "by-clusterctl"); after != vip {

@@ -143,9 +143,9 @@ func TestHelm(t *testing.T) {
 		"Namespace /"+home, "ServiceAccount "+home+"/default", "ConfigMap "+home+"/kube-root-ca.crt",
 		"Lease "+home+"/capi-vip-allocator.gorizond.io",
 		"Secret "+home+"/capi-vip-allocator-runtime-extension-tls",
-		"Cluster default/by-helm", "IPAddressClaim default/vip-cp-by-helm", "IPAddressClaim default/vip-ingress-by-helm",
+		"IPAddressClaim default/vip-cp-by-helm", "IPAddressClaim default/vip-ingress-by-helm",
 		"IPAddress default/vip-cp-by-helm", "IPAddress default/vip-ingress-by-helm",
-		"Cluster default/by-upgrade", "IPAddressClaim default/vip-cp-by-upgrade", "IPAddressClaim default/vip-ingress-by-upgrade",
+		"IPAddressClaim default/vip-cp-by-upgrade", "IPAddressClaim default/vip-ingress-by-upgrade",
 		"IPAddress default/vip-cp-by-upgrade", "IPAddress default/vip-ingress-by-upgrade",
 	)
 	if after := e.host(t.Context(), "by-helm"); after != vip {
