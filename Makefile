@@ -31,10 +31,16 @@ generate: ## write pkg/generated anew
 validate: ## generated code, format, vet, lint, who imports whom, go.mod, scripts
 	scripts/validate
 
-package: ## build the container image
+package: ## assemble the container image as out/capi-vip-allocator-image.tar, without a container engine
 	scripts/package
 
-clean: ## remove bin and dist
+docker-build: ## build the container image by Docker (TAG=dev)
+	scripts/docker-build
+
+release: ## write the files of a release to out/
+	scripts/release
+
+clean: ## remove bin, dist and out
 	scripts/clean
 
-.PHONY: help build run demo management test test-unit bench generate validate package clean
+.PHONY: help build run demo management test test-unit bench generate validate package docker-build release clean

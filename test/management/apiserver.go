@@ -133,7 +133,21 @@ func (c *Cluster) publishAPI(port int) error {
 	return err
 }
 
-func (c *Cluster) controllerManager() *component {
+// workloadControllers make pods of Deployments. No kubelet runs them.
+var workloadControllers = []string{"deployment-controller", "replicaset-controller"}
+
+func (c *Cluster) controllerManager(workloads bool) *component {
+	controllers := []string{
+		"clusterrole-aggregation-controller",
+		"garbage-collector-controller",
+		"namespace-controller",
+		"root-ca-certificate-publisher-controller",
+		"serviceaccount-controller",
+		"serviceaccount-token-controller",
+	}
+	if workloads {
+		controllers = append(controllers, workloadControllers...)
+	}
 	return &component{
 		name:    ControllerManager,
 		binary:  c.binaries.Kubernetes,
@@ -150,14 +164,7 @@ func (c *Cluster) controllerManager() *component {
 				"--root-ca-file=" + a.file(),
 				"--service-account-private-key-file=" + a.tokenKeyFile(),
 				"--leader-elect=false",
-				"--controllers=" + strings.Join([]string{
-					"clusterrole-aggregation-controller",
-					"garbage-collector-controller",
-					"namespace-controller",
-					"root-ca-certificate-publisher-controller",
-					"serviceaccount-controller",
-					"serviceaccount-token-controller",
-				}, ","),
+				"--controllers=" + strings.Join(controllers, ","),
 			}
 		},
 		ready: func(ctx context.Context, ports []int) error {

@@ -50,6 +50,8 @@ type Options struct {
 	// event of the kind, one at a time and through the provider's webhook; on few
 	// cores that makes everybody's watches lag by many seconds.
 	NewestOnly bool
+	// Workloads makes pods of Deployments. They stay pending: nothing runs them.
+	Workloads bool
 	// Without names components to leave out together with their CRDs and
 	// webhooks: CAPI, IPAM, ControllerManager. StartComponent adds them later.
 	// IPAM needs CAPI's kinds, so leaving out CAPI requires leaving out IPAM.
@@ -124,7 +126,7 @@ func newCluster(o Options, binaries Binaries, progress *progress) (*Cluster, err
 	}
 	c.components = map[string]*component{}
 	for _, component := range []*component{
-		c.etcd(), c.apiServer(), c.controllerManager(), c.capi(o.RuntimeSDK), c.ipam(),
+		c.etcd(), c.apiServer(), c.controllerManager(o.Workloads), c.capi(o.RuntimeSDK), c.ipam(),
 	} {
 		component.launcher, component.logFile, component.say = c.launcher, c.LogFile(component.name), progress.say
 		c.components[component.name] = component

@@ -8,6 +8,25 @@ capi-vip-allocator-controller-manager
 capi-vip-allocator-propagation
 {{- end }}
 
+{{/* The role that allows writes where they are not allowed everywhere, and its binding. */}}
+{{- define "manager.writer" -}}
+capi-vip-allocator-writer
+{{- end }}
+
+{{/* patch, never update: a PUT would drop the fields of a newer Cluster API. */}}
+{{- define "manager.writes" -}}
+- apiGroups: [cluster.x-k8s.io]
+  resources: [clusters, clusters/status]
+  verbs: [patch]
+- apiGroups: [ipam.cluster.x-k8s.io]
+  resources: [ipaddressclaims]
+  verbs: [create, patch, delete]
+# A VIP whose claim was lost is taken back through its IPAddress.
+- apiGroups: [ipam.cluster.x-k8s.io]
+  resources: [ipaddresses]
+  verbs: [create]
+{{- end }}
+
 {{/* The policy, its binding, and the ConfigMap that switches it. */}}
 {{- define "manager.holdGate" -}}
 capi-vip-allocator-hold

@@ -1,0 +1,193 @@
+package install
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
+)
+
+// document returns the text of a Markdown file.
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// block is the first block of code below a heading of a document.
+func block(t *testing.T, name, heading, language string) string {
+	t.Helper()
+	_, section, found := strings.Cut(document(t, name), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no %s", name, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n#")
+	_, code, found := strings.Cut(section, "```"+language+"\n")
+	code, _, closed := strings.Cut(code, "```")
+	if !found || !closed {
+		t.Fatalf("%s has no block of %s below %s", name, language, heading)
+	}
+	return code
+}
+
+// tools is a folder with the programs that users have: kubectl, helm, clusterctl.
+func (e *environment) tools(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	kubectl, err := e.Management.Kubectl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]string{"kubectl": filepath.Join(kubectl, "kubectl")}
+	for _, name := range []string{"helm", "clusterctl"} {
+		out, err := exec.CommandContext(t.Context(), "go", "tool", "-n", name).Output()
+		if err != nil {
+			t.Fatalf("build %s: %v", name, err)
+		}
+		paths[name] = strings.TrimSpace(string(out))
+	}
+	for name, path := range paths {
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// shell types a block into a shell, with the release's URLs replaced by files.
+type shell struct {
+	*environment
+	tools, dir, repository string
+}
+
+func (s *shell) types(t *testing.T, code string) {
+	t.Helper()
+	download := "https://github.com/gorizond/capi-vip-allocator/releases/download/" + appVersion(t)
+	code = strings.NewReplacer(
+		download, releaseDir(t),
+		"https://github.com/gorizond/capi-vip-allocator/releases", filepath.Join(s.repository, "addon-capi-vip-allocator"),
+		// There is no installed Cluster API to ask GitHub about.
+		"providers:\n", "providers:\n- {name: cluster-api, type: CoreProvider, url: "+s.repository+"/cluster-api/v1.14.2/core-components.yaml}\n",
+	).Replace(code)
+	if strings.Contains(code, "https://") {
+		t.Fatalf("this would leave the machine: %s", code)
+	}
+	bash := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", code)
+	bash.Dir = s.dir
+	bash.Env = append(os.Environ(), "PATH="+s.tools+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"KUBECONFIG="+s.Management.Kubeconfig(), "HOME="+s.dir, "CLUSTERCTL_DISABLE_VERSIONCHECK=true")
+	out, err := bash.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the documents tell users to type installs the allocator, and takes it away.
+func TestReadme(t *testing.T) {
+	e := newEnvironment(t)
+	e.useExamples(t)
+	config := e.prepareClusterctl(t)
+	s := &shell{environment: e, tools: e.tools(t), dir: t.TempDir(), repository: filepath.Dir(config)}
+	for name, way := range map[string]struct{ install, uninstall string }{
+		"helm":       {"### Helm", "### By Helm"},
+		"clusterctl": {"### clusterctl", "### By clusterctl"},
+		"yaml":       {"### YAML", "### By YAML"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := e.inventory(t)
+			s.types(t, block(t, "README.md", way.install, "sh"))
+			if d := e.deployed(t); d.Status.AvailableReplicas != *d.Spec.Replicas {
+				t.Errorf("%d of %d replicas are available", d.Status.AvailableReplicas, *d.Spec.Replicas)
+			}
+			p := e.run(t)
+			e.Apply(t, fmt.Sprintf(demoCluster, "by-"+name))
+			e.getsVIP(t, "by-"+name)
+			if _, err := p.Stop(); err != nil {
+				t.Error(err)
+			}
+			if name == "yaml" {
+				s.types(t, section(t, "**Carrying VIPs"))
+				s.types(t, section(t, "**The hook gate**"))
+				s.types(t, section(t, "With the hook gate, first delete"))
+			}
+			e.remove(t, clusters, "default", "by-"+name)
+			s.types(t, block(t, "docs/operations.md", way.uninstall, "sh"))
+			if name != "yaml" {
+				s.types(t, block(t, "docs/operations.md", "### What stays", "sh"))
+			}
+			e.leaves(t, before)
+		})
+	}
+}
+
+// section is the block after some words of docs/operations.md.
+func section(t *testing.T, words string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(document(t, "docs/operations.md"), words)
+	_, code, opened := strings.Cut(rest, "```sh\n")
+	code, _, closed := strings.Cut(code, "```")
+	if !found || !opened || !closed {
+		t.Fatalf("no block after %q", words)
+	}
+	return code
+}
+
+// What cannot run here names files and versions that exist.
+func TestReadmeManifests(t *testing.T) {
+	provider := objectOf(t, block(t, "README.md", "### Rancher Turtles", "yaml"))
+	spec, _, _ := unstructured.NestedMap(provider.Object, "spec")
+	url, _, _ := unstructured.NestedString(spec, "fetchConfig", "url")
+	want := "https://github.com/gorizond/capi-vip-allocator/releases/" + appVersion(t) + "/" + components
+	if spec["type"] != "addon" || spec["version"] != appVersion(t) || url != want || provider.GetNamespace() != allocator.Namespace {
+		t.Errorf("the provider is %v", provider.Object)
+	}
+
+	repo := objectOf(t, block(t, "README.md", "### Fleet", "yaml"))
+	spec, _, _ = unstructured.NestedMap(repo.Object, "spec")
+	if _, found := spec["paths"]; found || spec["revision"] != appVersion(t) {
+		t.Errorf("the GitRepo is %v", spec)
+	}
+	var bundle struct {
+		DefaultNamespace string
+		Helm             struct{ Chart, ReleaseName string }
+	}
+	if err := yaml.Unmarshal([]byte(document(t, "fleet.yaml")), &bundle); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, bundle.Helm.Chart, "Chart.yaml")); err != nil || bundle.DefaultNamespace != allocator.Namespace || bundle.Helm.ReleaseName != releaseName {
+		t.Errorf("the bundle is %+v: %v", bundle, err)
+	}
+}
+
+// Every version in what users copy is that of the chart.
+func TestDocumentedVersion(t *testing.T) {
+	versions := regexp.MustCompile(`/(?:releases/|download/|capi-vip-allocator-)(v?\d+\.\d+\.\d+)`)
+	for _, name := range []string{"README.md", "UPGRADING.md", "docs/operations.md"} {
+		for _, found := range versions.FindAllStringSubmatch(document(t, name), -1) {
+			if "v"+strings.TrimPrefix(found[1], "v") != appVersion(t) {
+				t.Errorf("%s has %s", name, found[0])
+			}
+		}
+	}
+}
+
+func objectOf(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := yaml.UnmarshalStrict([]byte(text), &o.Object); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}

@@ -1,0 +1,219 @@
+// Package rights proves that the chart grants what the allocator uses and nothing else,
+// for each of its features.
+package rights
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/audit"
+	"github.com/gorizond/capi-vip-allocator/test/chart"
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
+	"github.com/gorizond/capi-vip-allocator/test/management"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
+)
+
+// patience bounds each wait for something that takes seconds on an idle machine.
+const patience = 2 * time.Minute
+
+type values = map[string]any
+
+// user is whom the allocator runs as.
+const user = "system:serviceaccount:" + allocator.Namespace + ":" + chart.ManagerName
+
+// Each feature in turn is installed on one management cluster and made to do all that
+// it can do. The audit log then has every right of the chart, and no refusal.
+func TestRights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a management cluster")
+	}
+	s, err := scene.Start(t.Context(), "rights", management.Options{RuntimeSDK: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	ports, err := loopback.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		values values
+		does   func(*world)
+	}{
+		{"core", values{"poolKinds": []any{"ippools.ipam.metal3.io"}}, (*world).core},
+		{"one namespace", values{"watchNamespace": "default", "rbac": values{"scope": "namespace"}}, (*world).core},
+		{"hold gate", values{"holdGate": values{"enabled": true}}, (*world).core},
+		{"hook gate", values{"runtimeExtension": values{"enabled": true, "port": ports[0], "extensionConfig": values{"create": false}}}, (*world).hook},
+		// Last: Rancher stays.
+		{"propagation", values{"propagation": values{"enabled": true, "fleetWorkspaces": []any{"fleet-default"}}}, (*world).propagation},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := &world{Scene: s, t: t}
+			log := audit.Log(s.Management.AuditLog())
+			since, err := log.Position()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Install(t.Context(), test.values); err != nil {
+				t.Fatal(err)
+			}
+			defer w.uninstall()
+			test.does(w)
+			events, err := log.Since(since)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.compare(audit.Keep(events, func(e audit.Event) bool { return e.User.Username == user }))
+		})
+	}
+}
+
+// right is one verb on one resource.
+type right struct{ group, resource, verb string }
+
+func (r right) String() string { return r.verb + " " + r.resource + "." + r.group }
+
+// compare compares what was asked for with what the chart grants.
+func (w *world) compare(events []audit.Event) {
+	w.t.Helper()
+	granted := w.granted()
+	used := map[right]bool{}
+	for _, e := range events {
+		if e.Object.Resource == "" || strings.HasPrefix(e.Object.Group, "authorization.k8s.io") {
+			continue // discovery, and questions that anybody may ask
+		}
+		r := right{e.Object.Group, e.Resource(), e.Verb}
+		if e.Response.Code == 403 {
+			w.t.Errorf("refused: %s (%s)", r, e.RequestURI)
+		}
+		if !granted[r] && e.Response.Code != 403 {
+			w.t.Errorf("allowed, and not by the chart: %s", r)
+		}
+		used[r] = true
+		if r.verb == "watch" {
+			// A watch may begin with all objects; where it may not, they are listed.
+			used[right{r.group, r.resource, "list"}] = true
+		}
+	}
+	for _, r := range slices.SortedFunc(maps.Keys(granted), func(a, b right) int { return strings.Compare(a.String(), b.String()) }) {
+		if !used[r] {
+			w.t.Errorf("granted and not used: %s", r)
+		}
+	}
+}
+
+// granted are the rights of all roles of the chart.
+func (w *world) granted() map[right]bool {
+	granted := map[right]bool{}
+	for _, o := range w.objects() {
+		if o.GetKind() != "ClusterRole" && o.GetKind() != "Role" {
+			continue
+		}
+		var role rbacv1.Role
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, rule := range role.Rules {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						granted[right{group, resource, verb}] = true
+					}
+				}
+			}
+		}
+	}
+	// These pools do not exist here.
+	maps.DeleteFunc(granted, func(r right, _ bool) bool { return r.group == "ipam.metal3.io" })
+	return granted
+}
+
+// objects are those of the chart.
+func (w *world) objects() []*unstructured.Unstructured {
+	var objects []*unstructured.Unstructured
+	for part := range strings.SplitSeq("\n"+string(w.Chart.Manifests), "\n---\n") {
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(part), &o.Object); err != nil {
+			w.t.Fatal(err)
+		}
+		if len(o.Object) > 0 {
+			objects = append(objects, o)
+		}
+	}
+	return objects
+}
+
+// uninstall deletes the objects of the chart: the next feature shall not live off
+// the rights of this one.
+func (w *world) uninstall() {
+	kubectl, err := w.Management.Kubectl()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	file := filepath.Join(w.t.TempDir(), "chart.yaml")
+	if err := os.WriteFile(file, w.Chart.Manifests, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	w.kubectl(kubectl, "delete", "--ignore-not-found", "-f", file)
+}
+
+// until waits for check.
+func (w *world) until(what string, check func() error) {
+	w.t.Helper()
+	scene.Until(w.t, patience, what, check)
+}
+
+// asked waits until the allocator has made a request.
+func (w *world) asked(since int64, verb, resource string) {
+	w.t.Helper()
+	w.until("it asks to "+verb+" "+resource, func() error { return w.didAsk(since, verb, resource) })
+}
+
+func (w *world) didAsk(since int64, verb, resource string) error {
+	events, err := audit.Log(w.Management.AuditLog()).Since(since)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.User.Username == user && e.Verb == verb && e.Resource() == resource {
+			return nil
+		}
+	}
+	return fmt.Errorf("it did not")
+}
+
+func (w *world) mark() int64 {
+	w.t.Helper()
+	position, err := audit.Log(w.Management.AuditLog()).Position()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return position
+}
+
+// gone waits until an object is gone.
+func (w *world) gone(kind resourceOf, name string) {
+	w.t.Helper()
+	w.until(name+" is gone", func() error {
+		_, err := w.in(kind).Get(w.t.Context(), name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there: %w", err)
+	})
+}
