@@ -80,8 +80,15 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 	if cluster == nil {
 		return metrics.Skipped, h.forget(key)
 	}
-	if h.memory.behind(key, cluster.ResourceVersion) {
+	if behind, tooLong := h.memory.behind(key, cluster.ResourceVersion); behind && !tooLong {
 		return metrics.Skipped, nil
+	} else if tooLong {
+		if cluster, err = h.writer.Get(h.ctx, cluster.Namespace, cluster.Name); gone(err) {
+			return metrics.Skipped, nil
+		} else if err != nil {
+			return metrics.Error, err
+		}
+		h.memory.wrote(key, cluster.ResourceVersion)
 	}
 	invited, wasInvited := h.waiters.answer(key)
 	if wasInvited {

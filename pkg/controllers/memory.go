@@ -113,21 +113,21 @@ func (m *memory) wrote(key, resourceVersion string) {
 }
 
 // behind tells whether the cache shows the Cluster as it was before our own last
-// write. The watch event of that write is on its way and will wake us.
-func (m *memory) behind(key, resourceVersion string) bool {
+// write. The watch event of that write is on its way and will wake us. If it has been
+// for too long, either the API server is so busy that its watches are late, or it was
+// restored from a backup and counts from an earlier number: a live read tells.
+func (m *memory) behind(key, resourceVersion string) (behind, tooLong bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, known := m.clusters[key]
 	if !known || c.written == "" {
-		return false
+		return false, false
 	}
-	// An API server that was restored from a backup counts from an earlier number.
-	tooLong := m.now().Sub(c.writtenAt) >= unseenFor
-	if !kube.Older(resourceVersion, c.written) || tooLong {
+	if !kube.Older(resourceVersion, c.written) {
 		c.written = ""
-		return false
+		return false, false
 	}
-	return true
+	return true, m.now().Sub(c.writtenAt) >= unseenFor
 }
 
 // reserve notes that the claim is being made on the pool. It reports false, and when

@@ -20,26 +20,26 @@ func clock() (m *memory, pass func(time.Duration)) {
 
 func TestTheCacheIsBehindUntilItShowsOurWrite(t *testing.T) {
 	m, _ := clock()
-	if m.behind("a/b", "5") {
+	if behind, _ := m.behind("a/b", "5"); behind {
 		t.Error("nothing was written yet")
 	}
 	m.wrote("a/b", "7")
 	for _, cached := range []string{"5", "6"} {
-		if !m.behind("a/b", cached) {
+		if behind, _ := m.behind("a/b", cached); !behind {
 			t.Errorf("%s is not behind 7", cached)
 		}
 	}
-	if m.behind("a/c", "5") {
+	if behind, _ := m.behind("a/c", "5"); behind {
 		t.Error("another Cluster is behind")
 	}
-	if m.behind("a/b", "7") {
+	if behind, _ := m.behind("a/b", "7"); behind {
 		t.Error("the cache shows just our write, and is behind")
 	}
 	m.wrote("a/b", "7")
-	if m.behind("a/b", "10") {
+	if behind, _ := m.behind("a/b", "10"); behind {
 		t.Error("10 is behind 7: versions are numbers, not texts")
 	}
-	if m.behind("a/b", "5") {
+	if behind, _ := m.behind("a/b", "5"); behind {
 		t.Error("once the write was seen, nothing is behind it")
 	}
 }
@@ -47,17 +47,20 @@ func TestTheCacheIsBehindUntilItShowsOurWrite(t *testing.T) {
 func TestTheCacheIsNotBehindForEver(t *testing.T) {
 	m, pass := clock()
 	m.wrote("a/b", "7000")
+	if _, tooLong := m.behind("a/b", "5"); tooLong {
+		t.Error("a watch has no time to be late")
+	}
 	pass(unseenFor)
-	if m.behind("a/b", "5") {
+	if behind, tooLong := m.behind("a/b", "5"); !behind || !tooLong {
 		t.Error("an API server that was restored from a backup counts from an earlier number")
 	}
 	m.wrote("a/b", "no number")
-	if m.behind("a/b", "5") {
+	if behind, _ := m.behind("a/b", "5"); behind {
 		t.Error("a version that is no number says nothing")
 	}
 	m.wrote("a/b", "7")
 	m.forget("a/b")
-	if m.behind("a/b", "5") {
+	if behind, _ := m.behind("a/b", "5"); behind {
 		t.Error("a Cluster of that name that is new is behind the old one's writes")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/rancher/lasso/pkg/client"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -53,8 +54,25 @@ func (w *Writer) Get(ctx context.Context, namespace, name string) (*clusterv1.Cl
 // nil if no write was needed.
 //
 // Cluster API sorts the list whenever it writes it, so each entry is guarded by a
-// test of its type; a refused patch is repeated on the event of that write.
+// test of its type. A patch that this refuses was made from an old version: on a busy
+// API server caches are seconds late. It is then made once more from the Cluster as
+// it is, unless somebody changed the spec that the conditions speak of.
 func (w *Writer) PatchConditions(ctx context.Context, cluster *clusterv1.Cluster, want map[string]vip.Condition, now metav1.Time) (*clusterv1.Cluster, error) {
+	updated, err := w.patchConditions(ctx, cluster, want, now)
+	if !apierrors.IsInvalid(err) {
+		return updated, err
+	}
+	live, getErr := w.Get(ctx, cluster.Namespace, cluster.Name)
+	if getErr != nil {
+		return nil, getErr
+	}
+	if live.UID != cluster.UID || live.Generation != cluster.Generation {
+		return nil, err
+	}
+	return w.patchConditions(ctx, live, want, now)
+}
+
+func (w *Writer) patchConditions(ctx context.Context, cluster *clusterv1.Cluster, want map[string]vip.Condition, now metav1.Time) (*clusterv1.Cluster, error) {
 	ops := conditionOps(cluster, want, now)
 	if len(ops) == 0 {
 		return nil, nil
