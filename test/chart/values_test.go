@@ -22,7 +22,7 @@ const root = "../.."
 // defaults are the values of the chart.
 func defaults(t *testing.T) values {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "charts/capi-vip-allocator/values.yaml"))
+	content, err := os.ReadFile(filepath.Join(root, "charts", "capi-vip-allocator", "values.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 
 // Every value has its line in the reference, by its full name.
 func TestEveryValueIsDocumented(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(root, "docs/reference.md"))
+	content, err := os.ReadFile(filepath.Join(root, "docs", "reference.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestEveryValueIsDocumented(t *testing.T) {
 
 // What stands in the list of values is what the chart has.
 func TestDocumentedDefaults(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(root, "docs/reference.md"))
+	content, err := os.ReadFile(filepath.Join(root, "docs", "reference.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
