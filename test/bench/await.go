@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // await waits until ask says true, asking at each change. ask takes the mutex
@@ -43,18 +46,31 @@ func (r *recorder) finished(namespace string) int {
 }
 
 // timelines returns what is known of all Clusters of a namespace.
-func (r *recorder) timelines(namespace string) []timeline {
+func (r *recorder) timelines(namespace string) map[types.NamespacedName]timeline {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	var all []timeline
+	all := map[types.NamespacedName]timeline{}
 	for key, t := range r.clusters {
 		if key.Namespace == namespace {
 			c := *t
 			c.published, c.bound, c.reference = maps.Clone(t.published), maps.Clone(t.bound), maps.Clone(t.reference)
-			all = append(all, c)
+			all[key] = c
 		}
 	}
 	return all
+}
+
+// claimOf returns the name of a Cluster's claim; empty if there is none.
+func (r *recorder) claimOf(cluster types.NamespacedName, role string) string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for key, claim := range r.claims {
+		if key.Namespace == cluster.Namespace && claim.Labels[clusterv1.ClusterNameLabel] == cluster.Name &&
+			claim.Labels[observe.RoleLabel] == role {
+			return key.Name
+		}
+	}
+	return ""
 }
 
 // addressesOf returns the addresses of both claims of a Cluster by role, or false

@@ -31,6 +31,10 @@ func (w *world) backlog(ctx context.Context, n int) (result Backlog, err error) 
 	if err != nil {
 		return result, err
 	}
+	position, err := w.audit.Position()
+	if err != nil {
+		return result, err
+	}
 	begin := time.Now()
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(creators)
@@ -40,7 +44,7 @@ func (w *world) backlog(ctx context.Context, n int) (result Backlog, err error) 
 	if err := group.Wait(); err != nil {
 		return result, err
 	}
-	if result.Provider, err = w.since(ctx, begin, scripted, n, timeline.allBound); err != nil {
+	if result.Provider, err = w.since(ctx, begin, position, scripted, n, timeline.allBound); err != nil {
 		return result, fmt.Errorf("script: %w", err)
 	}
 	if err := w.clear(ctx, scripted); err != nil {
@@ -50,13 +54,16 @@ func (w *world) backlog(ctx context.Context, n int) (result Backlog, err error) 
 	if _, err := w.waiting(ctx, served, n); err != nil {
 		return result, err
 	}
+	if position, err = w.audit.Position(); err != nil {
+		return result, err
+	}
 	begin = time.Now()
 	process, err := w.startAllocator(ctx)
 	if err != nil {
 		return result, err
 	}
 	defer process.Kill() // for the error below; harmless after Stop
-	if result.Ours, err = w.since(ctx, begin, served, n, timeline.done); err != nil {
+	if result.Ours, err = w.since(ctx, begin, position, served, n, timeline.done); err != nil {
 		return result, fmt.Errorf("allocator: %w; end of its log:\n%s", err, process.LogTail())
 	}
 	_, err = process.Stop()
@@ -86,20 +93,34 @@ func (w *world) waiting(ctx context.Context, namespace string, n int) ([]*unstru
 }
 
 // since waits until something happened to all n Clusters, and returns how long after
-// begin the last one was.
-func (w *world) since(ctx context.Context, begin time.Time, namespace string, n int, when func(timeline) time.Time) (time.Duration, error) {
-	var last time.Time
+// begin the last one was. position is where the audit log ended then.
+func (w *world) since(ctx context.Context, begin time.Time, position int64, namespace string, n int,
+	when func(timeline) time.Time,
+) (time.Duration, error) {
+	var timelines map[types.NamespacedName]timeline
 	err := w.recorder.await(ctx, func() bool {
+		timelines = w.recorder.timelines(namespace)
 		count := 0
-		for _, t := range w.recorder.timelines(namespace) {
-			if at := when(t); !at.IsZero() {
+		for _, t := range timelines {
+			if !when(t).IsZero() {
 				count++
-				if at.After(last) {
-					last = at
-				}
 			}
 		}
 		return count == n
 	})
-	return last.Sub(begin), err
+	if err != nil {
+		return 0, err
+	}
+	requests, err := w.audit.Since(position)
+	if err != nil {
+		return 0, err
+	}
+	w.recorder.written(timelines, requests)
+	var last time.Time
+	for _, t := range timelines {
+		if at := when(t); at.After(last) {
+			last = at
+		}
+	}
+	return last.Sub(begin), nil
 }

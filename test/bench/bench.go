@@ -21,9 +21,7 @@ type Options struct {
 	Alone    int           // how many Clusters are created one after another, each alone; 0 leaves that out
 	Backlog  int           // how many Clusters wait for an allocator that starts late; 0 leaves that out
 	Quiet    time.Duration // how long to listen when nothing changes; 0 leaves that out
-	// OldVersions says that the management cluster serves all versions of its kinds.
-	OldVersions bool
-	Progress    io.Writer // one line per step
+	Progress io.Writer     // one line per step
 }
 
 // Report is what was measured.

@@ -60,7 +60,7 @@ func TestDone(t *testing.T) {
 	if r.finished("n") != 1 {
 		t.Fatal("not done with everything in place")
 	}
-	crowd := Crowd{clusters: r.timelines("n")}
+	crowd := Crowd{clusters: []timeline{r.timelines("n")[key]}}
 	if got := crowd.ToDone()[0]; got != 4*time.Second {
 		t.Errorf("done after %s, want 4s", got)
 	}
@@ -70,6 +70,45 @@ func TestDone(t *testing.T) {
 	r.onCluster(observe.Event[clusterv1.Cluster]{Deleted: true, Object: cluster})
 	if r.empty("n") {
 		t.Error("empty with claims left")
+	}
+}
+
+// TestLateWatch has a watch show the Cluster's VIPs a minute after they were written:
+// what counts is the write that it showed, neither a refused one nor a later one.
+func TestLateWatch(t *testing.T) {
+	begin := time.Now()
+	at := func(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
+	write := func(agent, verb, resource, name string, code, answered int) audit.Event {
+		event := audit.Event{Verb: verb, UserAgent: agent + "/dev", Received: at(answered - 1), Answered: at(answered)}
+		event.Object.Resource, event.Object.Namespace, event.Object.Name = resource, "n", name
+		event.Response.Code = code
+		return event
+	}
+	key := types.NamespacedName{Namespace: "n", Name: "c"}
+	claim := ipamv1.IPAddressClaim{}
+	claim.Labels = map[string]string{clusterv1.ClusterNameLabel: "c", observe.RoleLabel: observe.Ingress}
+	r := newRecorder()
+	r.claims[types.NamespacedName{Namespace: "n", Name: "claim"}] = claim
+	timelines := map[types.NamespacedName]timeline{key: {
+		created: at(10), carried: at(60),
+		published: map[string]time.Time{observe.Ingress: at(60)}, bound: map[string]time.Time{observe.Ingress: at(30)},
+	}}
+	r.written(timelines, Requests{
+		write(scriptAgent, "create", "clusters", "c", 201, 1),
+		write("ipam", "patch", "ipaddressclaims", "claim", 200, 3),
+		write(observe.UserAgent, "patch", "clusters", "c", 422, 4),
+		write(observe.UserAgent, "patch", "clusters", "c", 200, 5),
+		write("kubectl", "patch", "clusters", "c", 200, 7),
+		write(observe.UserAgent, "patch", "clusters", "c", 200, 90),
+	})
+	got := timelines[key]
+	for name, test := range map[string]struct{ got, want time.Time }{
+		"created": {got.created, at(1)}, "carried": {got.carried, at(5)},
+		"published": {got.published[observe.Ingress], at(5)}, "bound": {got.bound[observe.Ingress], at(3)},
+	} {
+		if !test.got.Equal(test.want) {
+			t.Errorf("%s at %s, want %s", name, test.got.Sub(begin), test.want.Sub(begin))
+		}
 	}
 }
 

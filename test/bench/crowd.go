@@ -54,18 +54,23 @@ func (w *world) crowd(ctx context.Context, namespace string, n, atOnce int, crea
 	if err := w.recorder.await(ctx, func() bool { return w.recorder.finished(namespace) == n }); err != nil {
 		return Crowd{}, fmt.Errorf("%d of %d clusters have their VIPs: %w", w.recorder.finished(namespace), n, err)
 	}
-	crowd := Crowd{clusters: w.recorder.timelines(namespace)}
-	for _, t := range crowd.clusters {
+	timelines := w.recorder.timelines(namespace)
+	if err := sleep(ctx, settling); err != nil {
+		return Crowd{}, err
+	}
+	crowd := Crowd{}
+	if crowd.Requests, err = w.audit.Since(position); err != nil {
+		return Crowd{}, err
+	}
+	w.recorder.written(timelines, crowd.Requests)
+	for _, t := range timelines {
+		crowd.clusters = append(crowd.clusters, t)
 		crowd.Total = max(crowd.Total, t.done().Sub(begin))
 		for _, bound := range t.bound {
 			crowd.LastBound = max(crowd.LastBound, bound.Sub(begin))
 		}
 	}
-	if err := sleep(ctx, settling); err != nil {
-		return Crowd{}, err
-	}
-	crowd.Requests, err = w.audit.Since(position)
-	return crowd, err
+	return crowd, nil
 }
 
 // listen returns the allocator's requests of a period in which nobody does

@@ -84,9 +84,6 @@ func (r Round) print(w io.Writer, title string, o Options) {
 	row("claim bound → published", func(c Crowd) string { return times(c.BoundToPublished()) })
 	render(w, title, t)
 	fmt.Fprint(w, definition)
-	if !o.OldVersions {
-		fmt.Fprint(w, newestOnly)
-	}
 	fmt.Fprintf(w, "allocator: peak memory %s, CPU time %s\n\n", megabytes(r.Usage.PeakRSS), seconds(r.Usage.CPU))
 	printWrites(w, sides, o.Clusters)
 	printTallies(w, "requests of the allocator, per cluster", r.Ours.Requests.ofAllocator().PerResource(), o.Clusters)
@@ -97,11 +94,8 @@ func (r Round) print(w io.Writer, title string, o Options) {
 }
 
 const definition = `floor: clusters with all VIPs typed in, their claims made by a script, no allocator.
-A cluster is done when both of its claims are bound and it carries both VIPs.
-`
-
-const newestOnly = `Kinds are served in their newest version only. With -old-versions, as by default in the field, the API server
-converts each event for each version, one at a time by Cluster API's webhook, and all see writes seconds later.
+A cluster is done when both of its claims are bound and it carries both VIPs. Times are those of the API server's
+answers, out of its audit log: what watches show can be many seconds late.
 `
 
 // times is p50, p95 and the longest; nothing if all are zero or below: what was

@@ -46,6 +46,9 @@ metadata:
 spec: {addresses: [10.65.0.1-10.65.255.254], prefix: 16}
 `
 
+// scriptAgent is the user agent of the script.
+const scriptAgent = "capi-vip-bench-script"
+
 // world is what both sides of a comparison share.
 type world struct {
 	management *management.Cluster
@@ -68,7 +71,7 @@ func newWorld(ctx context.Context, cluster *management.Cluster, progress io.Writ
 	if w.client, err = clientOf(cluster.Config(), "capi-vip-bench"); err != nil {
 		return nil, err
 	}
-	scriptClient, err := clientOf(cluster.Config(), "capi-vip-bench-script")
+	scriptClient, err := clientOf(cluster.Config(), scriptAgent)
 	if err != nil {
 		return nil, err
 	}

@@ -45,11 +45,6 @@ type Options struct {
 	Progress io.Writer
 	// RuntimeSDK turns on the feature gate of the Cluster API runtime hooks.
 	RuntimeSDK bool
-	// NewestOnly serves each kind of the providers in the version that is stored, and
-	// no older one. For each version that a kind has, the API server converts every
-	// event of the kind, one at a time and through the provider's webhook; on few
-	// cores that makes everybody's watches lag by many seconds.
-	NewestOnly bool
 	// Workloads makes pods of Deployments. They stay pending: nothing runs them.
 	Workloads bool
 	// Without names components to leave out together with their CRDs and
@@ -66,7 +61,6 @@ type Cluster struct {
 	binaries   Binaries
 	authority  *authority
 	launcher   *launcher
-	newestOnly bool
 	applier    *applier     // set as soon as kube-apiserver has an address
 	admin      *rest.Config // likewise
 	components map[string]*component
@@ -121,8 +115,6 @@ func newCluster(o Options, binaries Binaries, progress *progress) (*Cluster, err
 		removeDir: temporary && !o.KeepDir,
 		binaries:  binaries,
 		launcher:  newLauncher(),
-
-		newestOnly: o.NewestOnly,
 	}
 	c.components = map[string]*component{}
 	for _, component := range []*component{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -46,9 +45,6 @@ func (c *Cluster) installProvider(ctx context.Context, manifests fs.FS, namespac
 		case crdKind:
 			object.SetLabels(contractLabels(object.GetLabels()))
 			err = c.convertThrough(object, port)
-			if c.newestOnly {
-				err = errors.Join(err, serveStoredOnly(object))
-			}
 		case "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration":
 			object.SetName(prefix + object.GetName())
 			err = c.admitThrough(object, port)
@@ -85,20 +81,6 @@ func (c *Cluster) convertThrough(crd *unstructured.Unstructured, port int) error
 			"clientConfig":             c.clientConfig(port, "/convert"),
 		},
 	}, "spec", "conversion")
-}
-
-// serveStoredOnly takes away the versions of a kind that are not stored.
-func serveStoredOnly(crd *unstructured.Unstructured) error {
-	versions, _, err := unstructured.NestedSlice(crd.Object, "spec", "versions")
-	if err != nil {
-		return err
-	}
-	for _, version := range versions {
-		if version, ok := version.(map[string]any); ok {
-			version["served"] = version["storage"]
-		}
-	}
-	return unstructured.SetNestedSlice(crd.Object, versions, "spec", "versions")
 }
 
 // admitThrough replaces the Service of each admission webhook.

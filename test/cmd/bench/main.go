@@ -26,8 +26,6 @@ func main() {
 	flag.IntVar(&options.Alone, "alone", 20, "how many clusters are created one after another, each alone (0: leave that out)")
 	flag.IntVar(&options.Backlog, "backlog", 0, "how many clusters wait for an allocator that starts late (0: leave that out)")
 	flag.DurationVar(&options.Quiet, "quiet", 10*time.Second, "how long to listen when nothing changes (0: leave that out)")
-	flag.BoolVar(&options.OldVersions, "old-versions", false,
-		"serve the old versions of Cluster API's kinds too: each watch then waits for their conversion")
 	keep := flag.Bool("keep", false, "keep the folder with the logs")
 	flag.Parse()
 
@@ -48,7 +46,7 @@ func run(ctx context.Context, options bench.Options, keep bool) error {
 	if _, err := allocator.Build(ctx); err != nil {
 		return err
 	}
-	cluster, err := management.Start(ctx, management.Options{Progress: os.Stderr, KeepDir: keep, NewestOnly: !options.OldVersions})
+	cluster, err := management.Start(ctx, management.Options{Progress: os.Stderr, KeepDir: keep})
 	if err != nil {
 		return err
 	}
