@@ -38,8 +38,8 @@ func (c *Cluster) etcd() *component {
 				"--data-dir=" + data,
 				"--listen-client-urls=" + client,
 				"--advertise-client-urls=" + client,
-				// On one port with HTTP, gRPC goes through Go's HTTP/2 server, which lets the
-				// watch streams of a busy API server starve: events came tens of seconds late.
+				// On one port with HTTP, gRPC would go through Go's HTTP/2 server, which can let
+				// watch streams starve; etcd warns of that.
 				"--listen-client-http-urls=" + http,
 				// With a certificate, nobody takes the etcd of another cluster for this one.
 				"--cert-file=" + c.authority.servingFile(),
