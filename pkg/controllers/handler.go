@@ -80,15 +80,10 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 	if cluster == nil {
 		return metrics.Skipped, h.forget(key)
 	}
-	if behind, tooLong := h.memory.behind(key, cluster.ResourceVersion); behind && !tooLong {
+	if cluster, err = h.current(key, cluster); err != nil {
+		return metrics.Error, err
+	} else if cluster == nil {
 		return metrics.Skipped, nil
-	} else if tooLong {
-		if cluster, err = h.writer.Get(h.ctx, cluster.Namespace, cluster.Name); gone(err) {
-			return metrics.Skipped, nil
-		} else if err != nil {
-			return metrics.Error, err
-		}
-		h.memory.wrote(key, cluster.ResourceVersion)
 	}
 	invited, wasInvited := h.waiters.answer(key)
 	if wasInvited {
@@ -96,6 +91,28 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 		defer h.passOn(invited)
 	}
 	return h.reconcile(&pass{key: key, cluster: cluster, invited: invited.invited})
+}
+
+// current returns the Cluster as it is after our own last write: from the cache or, if
+// that has not shown the write for too long, from the API server. It returns nil if an
+// event that is on its way will tell.
+func (h *handler) current(key string, cached *clusterv1.Cluster) (*clusterv1.Cluster, error) {
+	behind, tooLong := h.memory.behind(key, cached.ResourceVersion)
+	switch {
+	case !behind:
+		return cached, nil
+	case !tooLong:
+		return nil, nil
+	}
+	live, err := h.writer.Get(h.ctx, cached.Namespace, cached.Name)
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.memory.wrote(key, live.ResourceVersion)
+	return live, nil
 }
 
 func (h *handler) reconcile(p *pass) (metrics.Result, error) {

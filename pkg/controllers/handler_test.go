@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/rancher/lasso/pkg/client"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+)
+
+// A watch that is late for just so long cannot be had from a real API server.
+func TestAClusterIsReadLiveIfTheCacheStaysBehind(t *testing.T) {
+	reads := 0
+	memory, goOn := clock()
+	h := &handler{ctx: t.Context(), memory: memory}
+	late := func() { goOn(unseenFor) }
+	h.writer = writerFor(t, func(w http.ResponseWriter, _ *http.Request) {
+		reads++
+		w.Header().Set("Content-Type", "application/json")
+		live := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b", ResourceVersion: "9"}}
+		live.APIVersion, live.Kind = clusterv1.GroupVersion.String(), "Cluster"
+		if err := json.NewEncoder(w).Encode(live); err != nil {
+			t.Error(err)
+		}
+	})
+	cached := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b", ResourceVersion: "5"}}
+	for _, step := range []struct {
+		what  string
+		do    func()
+		want  string // the version to work with; empty: none
+		reads int
+	}{
+		{"nothing was written", func() {}, "5", 0},
+		{"our write is not seen yet", func() { h.memory.wrote("a/b", "7") }, "", 0},
+		{"it is not seen for too long", late, "9", 1},
+		{"the live version is not seen yet", func() {}, "", 1},
+		{"that is not seen for too long", late, "9", 2},
+	} {
+		step.do()
+		got, err := h.current("a/b", cached)
+		if err != nil {
+			t.Fatalf("%s: %v", step.what, err)
+		}
+		version := ""
+		if got != nil {
+			version = got.ResourceVersion
+		}
+		if version != step.want || reads != step.reads {
+			t.Errorf("%s: version %q after %d live reads, want %q after %d", step.what, version, reads, step.want, step.reads)
+		}
+	}
+}
+
+// writerFor returns a Writer for a server that answers all requests so.
+func writerFor(t *testing.T, answer http.HandlerFunc) *kube.Writer {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(clusterv1.GroupVersion.WithKind("Cluster"), meta.RESTScopeNamespace)
+	scheme := runtime.NewScheme()
+	if err := clusterv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	factory, err := client.NewSharedClientFactory(&rest.Config{Host: server.URL}, &client.SharedClientFactoryOptions{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer, err := kube.NewWriter(factory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writer
+}
