@@ -1,8 +1,6 @@
 package controllers
 
 import (
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,7 +11,7 @@ import (
 
 const (
 	// few is how many claims may wait for one kind of provider without anything
-	// being kept back for them.
+	// beginning to be kept back for them.
 	few = 8
 	// calm is how long a provider that binds no claim counts as busy, and how long
 	// nobody has written a Cluster when success is reported.
@@ -65,8 +63,14 @@ func (c *crowd) settled(claim string) {
 	defer c.mu.Unlock()
 	made, known := c.claims[claim]
 	delete(c.claims, claim)
-	if known && len(c.kept) > 0 && !c.busy(made.kind) {
-		c.wakeKept()
+	if !known || len(c.kept) == 0 {
+		return
+	}
+	busy := c.busy(made.kind)
+	for key, since := range c.kept {
+		if !busy(since) {
+			c.wake(key)
+		}
 	}
 }
 
@@ -99,12 +103,11 @@ func (c *crowd) keeps(key string, pools ...vip.PoolRef) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	since, kept := c.kept[key]
-	if !kept {
-		since = c.now()
-	}
 	for _, pool := range pools {
-		if c.now().Sub(since) < longest && c.busy(kindOf(pool)) {
-			c.kept[key] = since
+		if (!kept || c.now().Sub(since) < longest) && c.busy(kindOf(pool))(since) {
+			if !kept {
+				c.kept[key] = c.now()
+			}
 			c.watch()
 			return true
 		}
@@ -120,20 +123,27 @@ func (c *crowd) forget(key string) {
 	delete(c.kept, key)
 }
 
-// busy tells whether many claims wait for providers of the kind, and are being bound.
-func (c *crowd) busy(kind poolSlot) bool {
-	if c.now().Sub(c.answered[kind]) >= calm {
-		return false
+// busy looks at the claims that wait for providers of the kind. The answer tells
+// whether a Cluster is kept back for them that has been since then; the zero time
+// means that it is not yet. Many claims keep everybody back. Once kept, a Cluster
+// waits for every claim that is older than its wait: the last few would be starved
+// the longest, when all the others are built. Newer ones do not hold it any more, or
+// Clusters that come one after another would.
+func (c *crowd) busy(kind poolSlot) func(since time.Time) bool {
+	now := c.now()
+	if now.Sub(c.answered[kind]) >= calm {
+		return func(time.Time) bool { return false }
 	}
-	count := 0
+	count, oldest := 0, now
 	for _, made := range c.claims {
-		if made.kind == kind && c.now().Sub(made.at) < longest {
-			if count++; count > few {
-				return true
+		if made.kind == kind && now.Sub(made.at) < longest {
+			count++
+			if made.at.Before(oldest) {
+				oldest = made.at
 			}
 		}
 	}
-	return false
+	return func(since time.Time) bool { return count > few || oldest.Before(since) }
 }
 
 // watch sees to it that nobody is kept for ever if a provider stops working.
@@ -148,24 +158,23 @@ func (c *crowd) stalled() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watched = false
-	kinds := map[poolSlot]bool{}
+	kinds := map[poolSlot]func(time.Time) bool{}
 	for _, made := range c.claims {
-		kinds[made.kind] = true
+		if kinds[made.kind] == nil {
+			kinds[made.kind] = c.busy(made.kind)
+		}
 	}
-	busy := slices.ContainsFunc(slices.Collect(maps.Keys(kinds)), c.busy)
 	for key, since := range c.kept {
-		if !busy || c.now().Sub(since) >= longest {
+		waits := false
+		for _, busy := range kinds {
+			waits = waits || busy(since)
+		}
+		if !waits || c.now().Sub(since) >= longest {
 			c.wake(key)
 		}
 	}
 	if len(c.kept) > 0 {
 		c.watch()
-	}
-}
-
-func (c *crowd) wakeKept() {
-	for key := range c.kept {
-		c.wake(key)
 	}
 }
 

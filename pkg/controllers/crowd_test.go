@@ -90,17 +90,27 @@ func TestVIPsAreKeptBackWhileAProviderWorksThroughACrowd(t *testing.T) {
 func TestTheLastOfACrowdSetsTheOthersFree(t *testing.T) {
 	c := newTestCrowd()
 	c.claims(few + 2)
+	c.pass(calm / 10)
 	c.keeps("a/b", somePool)
-	if c.settled("a/0"); len(c.woken) > 0 {
-		t.Errorf("one of many woke %v", c.woken)
+	for i := range few + 1 {
+		if c.settled(fmt.Sprintf("a/%d", i)); len(c.woken) > 0 {
+			t.Fatalf("claim %d of %d woke %v", i+1, few+2, c.woken)
+		}
 	}
-	if c.settled("a/1"); len(c.woken) != 1 || c.woken[0] != "a/b" {
+	if !c.keeps("a/b", somePool) {
+		t.Error("it is not kept back for the last")
+	}
+	if c.keeps("a/c", somePool) {
+		t.Error("another is kept back for a single claim")
+	}
+	c.made("a/later", somePool)
+	if c.settled(fmt.Sprintf("a/%d", few+1)); len(c.woken) != 1 || c.woken[0] != "a/b" {
 		t.Errorf("the last of many woke %v", c.woken)
 	}
 	if c.keeps("a/b", somePool) {
-		t.Error("it is kept back for a few")
+		t.Error("it is kept back for a claim made since")
 	}
-	if c.settled("a/2"); len(c.woken) != 1 {
+	if c.settled("a/later"); len(c.woken) != 1 {
 		t.Errorf("one that is free was woken again: %v", c.woken)
 	}
 }
