@@ -202,7 +202,8 @@ func (o *observer) clusterHolders(s *vip.Snapshot, key netip.Addr) ([]vip.Holder
 }
 
 func keysOfInterest(s *vip.Snapshot) []netip.Addr {
-	keys := vip.Addresses(&s.Cluster)
+	// Not all that stand in its variables: a user may put ten thousands there.
+	keys := vip.VIPs(&s.Cluster, s.Class)
 	for _, claim := range s.Claims {
 		if claim == nil || claim.Address == nil {
 			continue

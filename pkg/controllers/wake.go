@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -117,12 +116,25 @@ func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 // onCluster wakes the other Clusters that use an address which this one took up or gave up.
 func (w *waker) onCluster(old, current *clusterv1.Cluster) {
 	before, after := addressesOf(old), addressesOf(current)
-	for _, key := range append(before, after...) {
-		if !slices.Contains(before, key) || !slices.Contains(after, key) {
-			w.wakeUsers(key)
-			w.leases.check(key)
+	// Both are sorted, and may be as long as the API server lets a Cluster be.
+	for len(before) > 0 || len(after) > 0 {
+		switch {
+		case len(after) == 0 || (len(before) > 0 && before[0] < after[0]):
+			w.moved(before[0])
+			before = before[1:]
+		case len(before) == 0 || after[0] < before[0]:
+			w.moved(after[0])
+			after = after[1:]
+		default:
+			before, after = before[1:], after[1:]
 		}
 	}
+}
+
+// moved wakes those whom an address concerns that a Cluster took up or gave up.
+func (w *waker) moved(key string) {
+	w.wakeUsers(key)
+	w.leases.check(key)
 }
 
 // onLease wakes the Clusters that use the leased address: one of them may have

@@ -172,3 +172,19 @@ func TestTextsForPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestShortTextsSteerNobodysTerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"two\nlines ":               "two; lines",
+		"\x1b[31mred\x1b[0m":        " [31mred [0m",
+		"\u009b31mred":              " 31mred",
+		"a\u202eb\u2066c":           "a b c",
+		"NUL\x00, DEL\x7f":          "NUL , DEL ",
+		"Zürich, 東京":                "Zürich, 東京",
+		strings.Repeat("a", 10<<20): strings.Repeat("a", 1024) + "…",
+	} {
+		if got := vip.Short(text); got != want {
+			t.Errorf("%.40q becomes %.40q, want %.40q", text, got, want)
+		}
+	}
+}
