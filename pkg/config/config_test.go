@@ -82,7 +82,7 @@ func TestFlagsThatTheOperatorAddsAreAccepted(t *testing.T) {
 		"--leader-elect-renew-deadline=15s", "--leader-elect-retry-period=5s", "--max-concurrent-reconciles=4",
 		"--cluster-concurrency=7", "--machine-deployment-concurrency", "8", "--clusterclass-concurrency=9",
 	)
-	if c.HealthAddress != ":9440" || c.MetricsAddress != "localhost:8080" || c.Workers != 4 || c.LeaseDuration != 20*time.Second {
+	if c.DiagnosticsAddress != ":8443" || !c.InsecureDiagnostics || c.HealthAddress != ":9440" || c.MetricsAddress != "localhost:8080" || c.Workers != 4 || c.LeaseDuration != 20*time.Second {
 		t.Errorf("%+v", c)
 	}
 	if err := c.Validate(); err != nil {
