@@ -65,7 +65,7 @@ func (o *observer) observeContest(s *vip.Snapshot) {
 		}
 		key, ok := vip.Key(claim.Address.Text)
 		if pool := o.pools.Get(claim.Pool); ok && pool != nil {
-			claim.Address.Outside = !pool.Contains(key)
+			claim.Address.Outside = pool.Excludes(key)
 		}
 		rival := func(h vip.Holder) bool { return h.Rival }
 		if !ok || (!o.contested(claim.Pool, key) && !slices.ContainsFunc(s.Holders[key], rival)) {

@@ -127,8 +127,13 @@ func eachRange(text string, visit func(netipx.IPRange)) error {
 // Contains tells whether the pool could hand out the address: surely, or, if its
 // ranges cannot be read, possibly.
 func (p *Pool) Contains(addr netip.Addr) bool {
-	// Ranges may be written in the form ::ffff:10.0.0.1 too.
-	return p.Ranges == nil || p.Ranges.Contains(addr.Unmap()) || p.Ranges.Contains(netip.AddrFrom16(addr.As16()))
+	return p.Ranges == nil || p.Ranges.Contains(addr.Unmap())
+}
+
+// Excludes tells whether the address surely is none of the pool's, in whatever form its
+// ranges are written.
+func (p *Pool) Excludes(addr netip.Addr) bool {
+	return !p.Contains(addr) && !p.Ranges.Contains(netip.AddrFrom16(addr.As16()))
 }
 
 // SameRanges tells whether both hand out the same addresses, as far as can be read.
