@@ -92,6 +92,9 @@ func checkDecision(t testing.TB, s *vip.Snapshot, d *vip.Decision) {
 func checkOutcome(t testing.TB, s *vip.Snapshot, role vip.Role, o *vip.Outcome) {
 	t.Helper()
 	claim := s.Claims[role]
+	if o.Published && claim.Address.Outside {
+		t.Errorf("role %s: an address outside of its pool is published", role)
+	}
 	disabled := s.Cluster.Annotations[role.EnabledAnnotation()] == "false"
 	if o.Message == "" {
 		t.Errorf("role %s: %s without a message", role, o.Reason)
