@@ -19,7 +19,7 @@ func TestParseAddress(t *testing.T) {
 	}
 	for why, text := range map[string]string{
 		"leading zeros": "010.0.0.1", "zone": "fe80::1%eth0", "global with zone": "fd00::1%eth0", "unspecified": "0.0.0.0", "unspecified IPv6": "::",
-		"loopback": "127.0.0.1", "loopback IPv6": "::1", "mapped loopback": "::ffff:127.0.0.1", "link-local": "169.254.1.1", "link-local IPv6": "fe80::1",
+		"this network": "0.0.0.1", "loopback": "127.0.0.1", "loopback IPv6": "::1", "mapped loopback": "::ffff:127.0.0.1", "link-local": "169.254.1.1", "link-local IPv6": "fe80::1",
 		"multicast": "224.0.0.1", "multicast IPv6": "ff02::1", "mapped multicast": "::ffff:224.0.0.1", "broadcast": "255.255.255.255", "mapped broadcast": "::ffff:255.255.255.255",
 		"spaces": " 10.0.0.1", "a newline": "10.0.0.1\n", "CIDR": "10.0.0.1/24", "a port": "10.0.0.1:6443", "brackets": "[fd00::1]",
 		"nothing": "", "a host name": "api.example.com", "512 letters": strings.Repeat("a", 512), "Arabic digits": "١٠.٠.٠.١", "NUL": "10.0.0.1\x00",
