@@ -182,22 +182,27 @@ func (w *world) hostilePools(class, classNamespace string) {
 		hostile
 		classes, annotations string
 		addresses            []string
+		prefix               int
 	}{
-		{hostile{name: "reversed", refused: "address"}, class, "", []string{"10.95.0.20-10.95.0.10"}},
-		{hostile{name: "none", refused: "address"}, class, "", nil},
-		{hostile{name: "text", refused: "address"}, class, "", []string{`"{{ .x }}"`}},
-		{hostile{name: "mixed", refused: "address"}, class, "", []string{"10.95.1.1", `"fd00::1"`}},
-		{hostile{name: "single-ranges", reason: "Allocated"}, class, "", singles},
-		{hostile{name: "commas", reason: "Allocated"}, strings.Repeat(",", 1000) + class + strings.Repeat(" ,", 1000), "", []string{"10.95.2.10-10.95.2.20"}},
-		{hostile{name: "list", reason: "Allocated"}, strings.Repeat("some-class,", 20_000) + class, "", []string{"10.95.3.10-10.95.3.20"}},
-		{hostile{name: "templates", reason: "PoolInvalid", says: []string{"{{ .Values.x }}", "neither a class name"}}, class + ",{{ .Values.x }},${HOME},.*", "", []string{"10.95.4.10"}},
-		{hostile{name: "lines", reason: "PoolInvalid"}, class + `,a\n\x1b[31mb`, "", []string{"10.95.5.10"}},
-		{hostile{name: "priority", reason: "PoolInvalid", says: []string{"99999999999999999999", "is no integer"}}, class, `"vip.capi.gorizond.io/priority": "99999999999999999999"`, []string{"10.95.6.10"}},
-		{hostile{name: "float", reason: "PoolInvalid", says: []string{"1e9"}}, class, `"vip.capi.gorizond.io/priority": "1e9"`, []string{"10.95.7.10"}},
-		{hostile{name: "namespaces", reason: "PoolInvalid", says: []string{"is no namespace name"}}, class, `"vip.capi.gorizond.io/namespaces": "*"`, []string{"10.95.8.10"}},
+		{hostile{name: "reversed", refused: "address"}, class, "", []string{"10.95.0.20-10.95.0.10"}, 24},
+		{hostile{name: "none", refused: "address"}, class, "", nil, 24},
+		{hostile{name: "text", refused: "address"}, class, "", []string{`"{{ .x }}"`}, 24},
+		{hostile{name: "mixed", refused: "address"}, class, "", []string{"10.95.1.1", `"fd00::1"`}, 24},
+		{hostile{name: "single-ranges", reason: "Allocated"}, class, "", singles, 16},
+		{hostile{name: "commas", reason: "Allocated"}, strings.Repeat(",", 1000) + class + strings.Repeat(" ,", 1000), "", []string{"10.95.2.10-10.95.2.20"}, 24},
+		{hostile{name: "list", reason: "Allocated"}, strings.Repeat("some-class,", 20_000) + class, "", []string{"10.95.3.10-10.95.3.20"}, 24},
+		{hostile{name: "templates", reason: "PoolInvalid", says: []string{"{{ .Values.x }}", "neither a class name"}}, class + ",{{ .Values.x }},${HOME},.*", "", []string{"10.95.4.10"}, 24},
+		{hostile{name: "lines", reason: "PoolInvalid"}, class + `,a\n\x1b[31mb`, "", []string{"10.95.5.10"}, 24},
+		{hostile{name: "priority", reason: "PoolInvalid", says: []string{"99999999999999999999", "is no integer"}}, class, `"vip.capi.gorizond.io/priority": "99999999999999999999"`, []string{"10.95.6.10"}, 24},
+		{hostile{name: "float", reason: "PoolInvalid", says: []string{"1e9"}}, class, `"vip.capi.gorizond.io/priority": "1e9"`, []string{"10.95.7.10"}, 24},
+		{hostile{name: "namespaces", reason: "PoolInvalid", says: []string{"is no namespace name"}}, class, `"vip.capi.gorizond.io/namespaces": "*"`, []string{"10.95.8.10"}, 24},
+		{hostile{name: "everything", reason: "AddressInvalid", says: []string{"0.0.0.1"}}, class, "", []string{"0.0.0.0/0"}, 0},
+		{hostile{name: "everything6", reason: "AddressInvalid", says: []string{`"::1"`}}, class, "", []string{`"::/0"`}, 0},
+		{hostile{name: "prefix", refused: "prefix"}, class, "", []string{"10.95.9.10"}, 129},
 	} {
 		u := w.tenant("", "cluster-tenant-pools")
-		err := u.create(namespacedPools, manifest(t, poolText(u.namespace, test.name, test.classes, test.annotations, test.addresses...)))
+		err := u.create(namespacedPools, manifest(t, strings.Replace(
+			poolText(u.namespace, test.name, test.classes, test.annotations, test.addresses...), "prefix: 24", fmt.Sprintf("prefix: %d", test.prefix), 1)))
 		if taken.try(u.namespace, test.hostile, err) {
 			u.make(test.name, class, at(classNamespace, "spec", "topology", "classRef", "namespace"))
 		}
