@@ -79,7 +79,7 @@ func (u *user) maySend(has vips) {
 	}
 	if err := change(func(c *unstructured.Unstructured) {
 		unstructured.RemoveNestedField(c.Object, "spec", "topology", "variables")
-		unstructured.RemoveNestedField(c.Object, "metadata", "annotations")
+		unstructured.RemoveNestedField(c.Object, "metadata", "annotations", inStamp)
 	}); err != nil {
 		t.Errorf("strips what it never wrote: %v", err)
 	}

@@ -182,14 +182,15 @@ func TestProviderThatBindsOutsideOfThePool(t *testing.T) {
 	u := w.tenant("")
 	class, net := "outside", subnet()
 	w.classes(class, u.namespace)
-	w.pool("", u.namespace, class, "", net+".10-"+net+".19")
 	for name, text := range map[string]string{"beyond": net + ".20", "family": "fd00::20"} {
-		w.give(address(u.namespace, cpClaim+name, cpClaim+name, "GlobalInClusterIPPool", u.namespace, text))
-		u.make(name, class)
-		w.says(u.namespace, name, cpReady, "AddressInvalid", text, "none of the addresses of GlobalInClusterIPPool "+u.namespace)
+		pool := u.namespace + "-" + name
+		w.pool("", pool, class, "", net+".10-"+net+".19")
+		w.give(address(u.namespace, cpClaim+name, cpClaim+name, "GlobalInClusterIPPool", pool, text))
+		u.make(name, class, annotation(cpPool, pool))
+		w.says(u.namespace, name, cpReady, "AddressInvalid", text, "none of the addresses of GlobalInClusterIPPool "+pool)
 		w.unpublished(u.namespace, name)
 	}
-	w.pool("", u.namespace, class, "", net+".10-"+net+".20")
+	w.pool("", u.namespace+"-beyond", class, "", net+".10-"+net+".20")
 	if v := w.served(u.namespace, "beyond"); v.host != net+".20" {
 		t.Errorf("it has %+v", v)
 	}

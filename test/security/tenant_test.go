@@ -70,6 +70,7 @@ func TestTenantCannotTakeAnothersVIP(t *testing.T) {
 	class, net := "stolen", subnet()
 	w.classes(class, victim.namespace, thief.namespace)
 	w.pool("", victim.namespace, class, "", net+".10-"+net+".99")
+	since := w.mark()
 	victim.make("prod", class)
 	has := w.served(victim.namespace, "prod")
 	mapped := "::ffff:" + has.host
@@ -110,6 +111,8 @@ func TestTenantCannotTakeAnothersVIP(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.says(victim.namespace, "prod", cpReady, "Allocated")
+	// Many who name one address do not make each other's conditions change for ever.
+	w.writesFew(since, victim.namespace, thief.namespace)
 	if got := w.served(victim.namespace, "prod"); got != has {
 		t.Errorf("the victim has %+v, and had %+v", got, has)
 	}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
@@ -96,7 +97,23 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %[3]s}]
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	u.awaitRights(len(roles) > 0)
 	return u
+}
+
+// awaitRights waits until the API server has seen the roles.
+func (u *user) awaitRights(pools bool) {
+	u.w.t.Helper()
+	resources := []schema.GroupVersionResource{observe.Clusters}
+	if pools {
+		resources = append(resources, namespacedPools)
+	}
+	for _, resource := range resources {
+		u.w.until("the rights count", func() error {
+			_, err := u.client.Resource(resource).Namespace(u.namespace).Patch(u.w.t.Context(), "x", types.MergePatchType, []byte("{}"), metav1.PatchOptions{})
+			return client404(err)
+		})
+	}
 }
 
 // classes makes a ClusterClass with the usual variables, gated by the first, in each of
