@@ -3,11 +3,14 @@ package security
 import (
 	"flag"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
@@ -50,6 +53,25 @@ func TestHostile(t *testing.T) {
 		t.Errorf("a healthy Cluster waits %s for its VIPs", took)
 	}
 	w.writesFew(since, "hostile-")
+	for _, name := range []string{"stamp", "escapes", "template", "healthy"} {
+		w.explains(home.namespace, name)
+	}
+}
+
+// explains expects that explain prints what can be printed.
+func (w *world) explains(namespace, name string) {
+	w.t.Helper()
+	binary, err := allocator.Build(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out, err := exec.CommandContext(w.t.Context(), binary, "explain", name, "-n", namespace, "--kubeconfig="+w.Management.Kubeconfig()).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), name) {
+		w.t.Errorf("explain %s: %v\n%.500q", name, err, out)
+	}
+	if bad := strings.IndexFunc(string(out), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); bad >= 0 {
+		w.t.Errorf("explain %s prints %.100q", name, out[bad:])
+	}
 }
 
 // mark is the end of the audit log.
