@@ -31,7 +31,7 @@ type hostile struct {
 var addresses = flag.Int("addresses", 4000, "in one variable of a Cluster")
 
 // promptly is how long a Cluster beside all that may wait for its VIPs.
-const promptly = 20 * time.Second
+const promptly = 40 * time.Second
 
 // Nothing that users write stops the allocator, or makes it write without end. Most is
 // refused by the API server; the rest is, by name and field, or does no harm.
