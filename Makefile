@@ -22,6 +22,12 @@ test: ## every test: the core, then all behaviour on a real API server
 test-unit: ## only the tests that need no API server
 	scripts/test unit
 
+fuzz: ## run every fuzz target for FUZZTIME=30s, or those that NAME matches
+	FUZZTIME=$(FUZZTIME) scripts/fuzz $(NAME)
+
+vulncheck: ## look for known vulnerabilities in what is built (asks vuln.go.dev)
+	scripts/vulncheck
+
 bench: ## time the allocation for N clusters (N=100)
 	N=$(N) scripts/bench $(ARGS)
 
@@ -43,4 +49,4 @@ release: ## write the files of a release to out/
 clean: ## remove bin, dist and out
 	scripts/clean
 
-.PHONY: help build run demo management test test-unit bench generate validate package docker-build release clean
+.PHONY: help build run demo management test test-unit fuzz vulncheck bench generate validate package docker-build release clean

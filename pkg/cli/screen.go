@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -26,12 +28,42 @@ type screen struct {
 
 // newScreen colours and wraps on a terminal only.
 func newScreen(out io.Writer) *screen {
-	s := &screen{out: out, now: time.Now()}
+	s := &screen{out: plain{out}, now: time.Now()}
 	if file, isFile := out.(*os.File); isFile && term.IsTerminal(int(file.Fd())) {
 		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		s.width, _, _ = term.GetSize(int(file.Fd()))
 	}
 	return s
+}
+
+// plain lets through what prints as it is, lines, and the colours of a screen: what users
+// typed on a Cluster must not steer the terminal of who looks at it.
+type plain struct{ out io.Writer }
+
+var ownColours = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33)m")
+
+func (p plain) Write(data []byte) (int, error) {
+	clean := func(words string) string {
+		return strings.Map(func(r rune) rune {
+			if r != '\n' && !unicode.IsPrint(r) {
+				return '?'
+			}
+			return r
+		}, words)
+	}
+	words := string(data)
+	var out strings.Builder
+	last := 0
+	for _, at := range ownColours.FindAllStringIndex(words, -1) {
+		out.WriteString(clean(words[last:at[0]]))
+		out.WriteString(words[at[0]:at[1]])
+		last = at[1]
+	}
+	out.WriteString(clean(words[last:]))
+	if _, err := io.WriteString(p.out, out.String()); err != nil {
+		return 0, fmt.Errorf("print: %w", err)
+	}
+	return len(data), nil
 }
 
 func (s *screen) print(format string, values ...any) { fmt.Fprintf(s.out, format, values...) }

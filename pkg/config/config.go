@@ -28,10 +28,12 @@ type Config struct {
 	HoldGate         string
 	Workers          int
 
-	MetricsAddress string
-	HealthAddress  string
-	LogLevel       string
-	LogFormat      string
+	MetricsAddress      string
+	DiagnosticsAddress  string
+	InsecureDiagnostics bool
+	HealthAddress       string
+	LogLevel            string
+	LogFormat           string
 
 	RuntimeExtension     bool
 	RuntimeExtensionPort int
@@ -91,7 +93,9 @@ func (c *Config) Validate() error {
 	if _, err := kube.ParsePoolKinds(c.PoolKinds); err != nil {
 		errs = append(errs, fmt.Errorf("--pool-kinds: %w", err))
 	}
-	for flag, address := range map[string]string{"metrics-bind-address": c.MetricsAddress, "health-probe-bind-address": c.HealthAddress} {
+	for flag, address := range map[string]string{
+		"metrics-bind-address": c.MetricsAddress, "diagnostics-address": c.DiagnosticsAddress, "health-probe-bind-address": c.HealthAddress,
+	} {
 		if err := checkAddress(address); err != nil {
 			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
 		}

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -82,7 +83,7 @@ func TestFlagsThatTheOperatorAddsAreAccepted(t *testing.T) {
 		"--leader-elect-renew-deadline=15s", "--leader-elect-retry-period=5s", "--max-concurrent-reconciles=4",
 		"--cluster-concurrency=7", "--machine-deployment-concurrency", "8", "--clusterclass-concurrency=9",
 	)
-	if c.HealthAddress != ":9440" || c.MetricsAddress != "localhost:8080" || c.Workers != 4 || c.LeaseDuration != 20*time.Second {
+	if c.DiagnosticsAddress != ":8443" || !c.InsecureDiagnostics || c.HealthAddress != ":9440" || c.MetricsAddress != "localhost:8080" || c.Workers != 4 || c.LeaseDuration != 20*time.Second {
 		t.Errorf("%+v", c)
 	}
 	if err := c.Validate(); err != nil {
@@ -209,6 +210,34 @@ func FuzzDropConcurrency(f *testing.F) {
 		}
 		if !strings.Contains(text, "-concurrency") && len(kept) != len(args) {
 			t.Errorf("%q became %q", args, kept)
+		}
+	})
+}
+
+// Whatever the arguments are, they are refused with an error that names a flag, or make
+// a configuration that can be worked with.
+func FuzzFlags(f *testing.F) {
+	for _, text := range []string{
+		"", "--pool-kinds=a.b,c.d\n--fleet-workspaces=x", "--pool-kinds=\"\n--watch-filter=a b", "--namespace=../x", "--diagnostics-address=:99999", "--metrics-bind-address=[::]:x",
+		"--leader-elect-retry-period=-1s\n--leader-elect-renew-deadline=9223372036854775807ns", "--default-port=0x1b", "-v", "--hold-gate=A", "--runtime-extension-port=-1",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, flags := config.Default(), pflag.NewFlagSet("test", pflag.ContinueOnError)
+		flags.SetOutput(io.Discard)
+		c.BindFlags(flags)
+		if flags.Parse(config.DropConcurrency(strings.Split(text, "\n"))) != nil {
+			return
+		}
+		if err := c.Validate(); err != nil {
+			if !strings.Contains(err.Error(), "--") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		if c.Settings().DefaultPort < 1 || len(c.AllPoolKinds()) < 2 || c.Workers < 1 || c.RetryPeriod <= 0 {
+			t.Errorf("%q: %+v", text, c)
 		}
 	})
 }

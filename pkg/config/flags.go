@@ -18,6 +18,8 @@ func (c *Config) BindFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.Workers, "max-concurrent-reconciles", c.Workers, "Clusters handled at once")
 
 	flags.StringVar(&c.MetricsAddress, "metrics-bind-address", c.MetricsAddress, "address of /metrics; 0 turns it off")
+	flags.StringVar(&c.DiagnosticsAddress, "diagnostics-address", c.DiagnosticsAddress, "address of /metrics by HTTPS, for bearer tokens of those who may get it; empty or 0 turns it off")
+	flags.BoolVar(&c.InsecureDiagnostics, "insecure-diagnostics", c.InsecureDiagnostics, "serve --diagnostics-address by HTTP, to everybody")
 	flags.StringVar(&c.HealthAddress, "health-probe-bind-address", c.HealthAddress, "address of /healthz and /readyz; 0 turns them off")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "panic, fatal, error, warning, info, debug or trace")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
@@ -46,20 +48,17 @@ func (c *Config) BindFlags(flags *pflag.FlagSet) {
 // would not start.
 func acceptWithoutEffect(flags *pflag.FlagSet) {
 	for _, name := range []string{
-		"diagnostics-address", "webhook-host", "webhook-cert-dir", "profiler-address", "feature-gates",
+		"webhook-host", "webhook-cert-dir", "profiler-address", "feature-gates",
 		"zap-encoder", "zap-log-level", "zap-stacktrace-level", "zap-time-encoding",
 	} {
 		flags.String(name, "", "accepted without effect")
 		hide(flags, name)
 	}
-	for _, name := range []string{"insecure-diagnostics", "zap-devel"} {
-		flags.Bool(name, false, "accepted without effect")
-		hide(flags, name)
-	}
+	flags.Bool("zap-devel", false, "accepted without effect")
 	flags.Int("webhook-port", 0, "accepted without effect")
 	flags.Duration("sync-period", 0, "accepted without effect")
 	flags.IntP("v", "v", 0, "accepted without effect")
-	hide(flags, "webhook-port", "sync-period", "v")
+	hide(flags, "zap-devel", "webhook-port", "sync-period", "v")
 }
 
 func hide(flags *pflag.FlagSet, names ...string) {

@@ -266,7 +266,7 @@ func (h *handler) log(key string, outcome *vip.Outcome) *logrus.Entry {
 		fields["pool"] = outcome.Pool.String()
 	}
 	if outcome.Address != "" {
-		fields["address"] = outcome.Address
+		fields["address"] = vip.Short(outcome.Address) // it may be what a user typed
 	}
 	return logrus.WithFields(fields)
 }

@@ -1,9 +1,12 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -169,6 +172,9 @@ func (o *observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error)
 				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name, Rival: o.isRival(address)})
 			}
 		}
+		// An index has no order. Messages name the first: one that changed with every pass
+		// would be a write with every pass, and each write the cause of the next pass.
+		slices.SortFunc(holders, byName)
 		if holder, leased := o.leases.HolderOf(key); leased && holder.ClusterUID != s.Cluster.UID {
 			holders = append(holders, vip.Holder{Kind: "Cluster", Name: holder.Cluster, Where: "Lease " + kube.LeaseName(key)})
 		}
@@ -177,6 +183,11 @@ func (o *observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error)
 		}
 	}
 	return result, nil
+}
+
+// byName orders Clusters before IPAddresses.
+func byName(a, b vip.Holder) int {
+	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }
 
 func (o *observer) clusterHolders(s *vip.Snapshot, key netip.Addr) ([]vip.Holder, error) {
@@ -202,7 +213,8 @@ func (o *observer) clusterHolders(s *vip.Snapshot, key netip.Addr) ([]vip.Holder
 }
 
 func keysOfInterest(s *vip.Snapshot) []netip.Addr {
-	keys := vip.Addresses(&s.Cluster)
+	// Not all that stand in its variables: a user may put ten thousands there.
+	keys := vip.VIPs(&s.Cluster, s.Class)
 	for _, claim := range s.Claims {
 		if claim == nil || claim.Address == nil {
 			continue

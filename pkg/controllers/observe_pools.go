@@ -64,6 +64,9 @@ func (o *observer) observeContest(s *vip.Snapshot) {
 			continue
 		}
 		key, ok := vip.Key(claim.Address.Text)
+		if pool := o.pools.Get(claim.Pool); ok && pool != nil {
+			claim.Address.Outside = pool.Excludes(key)
+		}
 		rival := func(h vip.Holder) bool { return h.Rival }
 		if !ok || (!o.contested(claim.Pool, key) && !slices.ContainsFunc(s.Holders[key], rival)) {
 			continue

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -116,13 +115,27 @@ func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 
 // onCluster wakes the other Clusters that use an address which this one took up or gave up.
 func (w *waker) onCluster(old, current *clusterv1.Cluster) {
-	before, after := addressesOf(old), addressesOf(current)
-	for _, key := range append(before, after...) {
-		if !slices.Contains(before, key) || !slices.Contains(after, key) {
-			w.wakeUsers(key)
-			w.leases.check(key)
+	for _, key := range differing(addressesOf(old), addressesOf(current)) {
+		w.wakeUsers(key)
+		w.leases.check(key)
+	}
+}
+
+// differing returns what only one of two sorted lists holds. They may be as long as the
+// API server lets a Cluster be, and every change of the Cluster compares them.
+func differing(before, after []string) []string {
+	var result []string
+	for len(before) > 0 && len(after) > 0 {
+		switch order := strings.Compare(before[0], after[0]); {
+		case order < 0:
+			result, before = append(result, before[0]), before[1:]
+		case order > 0:
+			result, after = append(result, after[0]), after[1:]
+		default:
+			before, after = before[1:], after[1:]
 		}
 	}
+	return append(append(result, before...), after...)
 }
 
 // onLease wakes the Clusters that use the leased address: one of them may have

@@ -1,8 +1,10 @@
 package controllers
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +131,33 @@ func TestAClaimWakesTheClusterThatItsNameLeadsTo(t *testing.T) {
 	w.onClaim(boundClaim(claim), nil)
 	if got := woken(); !slices.Equal(got, []string{"c1"}) {
 		t.Errorf("gone: %v", got)
+	}
+}
+
+func TestWhichAddressesDiffer(t *testing.T) {
+	for _, test := range [][3]string{
+		{"", "", ""}, {"a b c", "a b c", ""}, {"", "a b", "a b"}, {"a b", "", "a b"}, {"a c", "b c d", "a b d"}, {"b", "a c", "a b c"}, {"a z", "b", "a b z"},
+	} {
+		got := differing(strings.Fields(test[0]), strings.Fields(test[1]))
+		slices.Sort(got)
+		if !slices.Equal(got, strings.Fields(test[2])) {
+			t.Errorf("%q and %q differ in %q", test[0], test[1], got)
+		}
+	}
+}
+
+// A Cluster may hold tens of thousands, and nobody else is woken until they are compared.
+func TestManyAddressesAreComparedAtOnce(t *testing.T) {
+	var many []string
+	for i := range 100_000 {
+		many = append(many, fmt.Sprintf("%08d", i))
+	}
+	began := time.Now()
+	if got := differing(many, many[1:]); len(got) != 1 {
+		t.Errorf("%d differ", len(got))
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
 

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/rancher/lasso/pkg/client"
 	"github.com/rancher/wrangler/v3/pkg/apply"
@@ -88,6 +89,11 @@ func (c *Claims) set(ctx context.Context, namespace, name string, role vip.Role)
 // allocation. Until then the Cluster owns it, so that nothing stays behind.
 func (c *Claims) TakeBack(ctx context.Context, cluster *vip.Cluster, role vip.Role, pool *Pool, address string) error {
 	name := role.ClaimName(cluster.Name)
+	if plain, err := netip.ParseAddr(address); err == nil {
+		// A user may have rewritten the stamp as ::ffff:10.0.0.1, which the provider would
+		// not know as one of its own and hand out once more.
+		address = plain.Unmap().String()
+	}
 	desired := &ipamv1.IPAddress{
 		TypeMeta: metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddress"},
 		ObjectMeta: metav1.ObjectMeta{

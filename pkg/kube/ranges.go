@@ -130,6 +130,12 @@ func (p *Pool) Contains(addr netip.Addr) bool {
 	return p.Ranges == nil || p.Ranges.Contains(addr.Unmap())
 }
 
+// Excludes tells whether the address surely is none of the pool's, in whatever form its
+// ranges are written.
+func (p *Pool) Excludes(addr netip.Addr) bool {
+	return !p.Contains(addr) && !p.Ranges.Contains(netip.AddrFrom16(addr.As16()))
+}
+
 // SameRanges tells whether both hand out the same addresses, as far as can be read.
 func (p *Pool) SameRanges(other *Pool) bool {
 	if p.Ranges == nil || other.Ranges == nil {

@@ -156,6 +156,18 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
+func TestWhatAPoolExcludes(t *testing.T) {
+	plain := spec(map[string]any{"addresses": []any{"10.0.0.9"}, "prefix": int64(24)})
+	mapped := spec(map[string]any{"addresses": []any{"::ffff:10.0.0.9"}, "prefix": int64(120)})
+	unreadable := spec(map[string]any{"addresses": "x"})
+	for text, want := range map[string]bool{"10.0.0.9": false, "::ffff:10.0.0.9": false, "10.0.0.8": true, "fd00::9": true} {
+		address := netip.MustParseAddr(text)
+		if plain.Excludes(address) != want || mapped.Excludes(address) != want || unreadable.Excludes(address) {
+			t.Errorf("%s: %t, %t, %t", text, plain.Excludes(address), mapped.Excludes(address), unreadable.Excludes(address))
+		}
+	}
+}
+
 func FuzzParseRanges(f *testing.F) {
 	for _, text := range []string{"10.0.0.1", "10.0.0.1-10.0.0.9", "10.0.0.9-10.0.0.1", "::/0", "0.0.0.0/0", "fe80::1%eth0", "a-b", "-", "/", "١-٢", "10.0.0.0/08", "::ffff:10.0.0.1-::ffff:10.0.0.9"} {
 		f.Add(text, "10.0.0.5")

@@ -2,21 +2,25 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/tools/leaderelection"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
 )
+
+// maxConnections bounds what strangers can hold open on one port.
+const maxConnections = 100
 
 // health answers the probes.
 type health struct {
@@ -56,37 +60,45 @@ func (h *health) readyz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// serve starts the endpoints. A port that is taken is an error at once.
-func (h *health) serve(ctx context.Context, group *errgroup.Group, c *config.Config, registry *prometheus.Registry) error {
+// serve starts the probes. A port that is taken is an error at once.
+func (h *health) serve(ctx context.Context, group *errgroup.Group, c *config.Config) error {
 	probes := http.NewServeMux()
 	probes.HandleFunc("GET /healthz", h.healthz)
 	probes.HandleFunc("GET /readyz", h.readyz)
-	if err := listen(ctx, group, c.HealthAddress, probes); err != nil {
+	if err := listen(ctx, group, c.HealthAddress, probes, nil); err != nil {
 		return fmt.Errorf("probes: %w", err)
-	}
-	series := http.NewServeMux()
-	series.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{registry, clientSeries()}, promhttp.HandlerOpts{
-		ErrorLog: logrus.StandardLogger(),
-		// One series that is wrong must not hide all others; it is counted instead.
-		ErrorHandling: promhttp.ContinueOnError, Registry: registry,
-	}))
-	if err := listen(ctx, group, c.MetricsAddress, series); err != nil {
-		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil
 }
 
-func listen(ctx context.Context, group *errgroup.Group, address string, handler http.Handler) error {
-	if address == "" || address == "0" {
+// listens tells whether anything is to be served at the address.
+func listens(address string) bool { return address != "" && address != "0" }
+
+// listen serves at the address until ctx ends, by TLS if there are settings for it.
+func listen(ctx context.Context, group *errgroup.Group, address string, handler http.Handler, secure *tls.Config) error {
+	if !listens(address) {
 		return nil
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
+	noise := logrus.StandardLogger().WriterLevel(logrus.DebugLevel)
+	server := &http.Server{
+		Handler: handler, TLSConfig: secure, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, Protocols: new(http.Protocols),
+		// Broken handshakes of port scanners.
+		ErrorLog: log.New(noise, address+": ", 0),
+	}
+	// A scraper needs one request at a time, and HTTP/2 has been a way to ask for many.
+	server.Protocols.SetHTTP1(true)
+	serve := server.Serve
+	if secure != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
 	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		defer noise.Close()
+		if err := serve(netutil.LimitListener(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve on %s: %w", address, err)
 		}
 		return nil

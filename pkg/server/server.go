@@ -60,7 +60,7 @@ func Run(ctx context.Context, c *config.Config) error {
 	// The endpoints answer until the work has come to rest.
 	group, work := errgroup.WithContext(ctx)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.health.serve(serving, group, c, registry); err != nil {
+	if err := s.listen(serving, group, registry); err != nil {
 		stop()
 		return err
 	}

@@ -22,7 +22,8 @@ func ParseAddress(text string) (netip.Addr, error) {
 	}
 	plain := addr.Unmap()
 	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	if plain.IsUnspecified() || plain.IsLoopback() || plain.IsMulticast() || plain.IsLinkLocalUnicast() || plain == broadcast {
+	thisNetwork := plain.Is4() && plain.As4()[0] == 0 // what a pool of 0.0.0.0/0 begins with
+	if thisNetwork || plain.IsUnspecified() || plain.IsLoopback() || plain.IsMulticast() || plain.IsLinkLocalUnicast() || plain == broadcast {
 		return netip.Addr{}, fmt.Errorf("%.80q: %w", text, errNotUsable)
 	}
 	return addr, nil

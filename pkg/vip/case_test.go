@@ -97,6 +97,7 @@ type caseAddress struct {
 	Claim    string `json:"claim"`
 	Pool     string `json:"pool"`
 	Deleting bool   `json:"deleting"`
+	Outside  bool   `json:"outside"` // of its pool's ranges
 }
 
 // UnmarshalJSON takes the address alone, too.

@@ -183,7 +183,7 @@ func (c *caseClaim) view(role vip.Role) *vip.Claim {
 		}
 	}
 	if a := c.Address; a != nil {
-		view.Address = &vip.Address{Name: view.Name, Text: a.Text, Claim: view.Name, Pool: view.Pool, Deleting: a.Deleting}
+		view.Address = &vip.Address{Name: view.Name, Text: a.Text, Claim: view.Name, Pool: view.Pool, Deleting: a.Deleting, Outside: a.Outside}
 		if a.Claim != "" {
 			view.Address.Claim = a.Claim
 		}

@@ -40,6 +40,31 @@ func eachString(raw json.RawMessage, visit func(string)) {
 	walk(decode(raw))
 }
 
+// VIPs returns the keys of the addresses that the Cluster uses as a VIP: those for
+// which Where names a field. They are few, however long its variables are.
+func VIPs(c *Cluster, class Class) map[netip.Addr]bool {
+	keys := map[netip.Addr]bool{}
+	add := func(text string) {
+		if key, ok := Key(text); ok {
+			keys[key] = true
+		}
+	}
+	add(c.Endpoint.Host)
+	for _, role := range Roles() {
+		add(c.Annotations[role.Stamp()])
+		add(variableAt(c.Variables, class.path(role)))
+	}
+	return keys
+}
+
+// path is the role's variable, also of a class that is not known yet.
+func (k *Class) path(role Role) string {
+	if path := k.Roles[role].Path; path != "" {
+		return path
+	}
+	return role.DefaultVariable()
+}
+
 // Where says which field of the Cluster uses the address as a VIP; empty if none does.
 func Where(c *Cluster, class Class, key netip.Addr) string {
 	is := func(text string) bool {
@@ -53,11 +78,7 @@ func Where(c *Cluster, class Class, key netip.Addr) string {
 		if is(c.Annotations[role.Stamp()]) {
 			return "annotation " + role.Stamp()
 		}
-		path := class.Roles[role].Path
-		if path == "" {
-			path = role.DefaultVariable()
-		}
-		if is(variableAt(c.Variables, path)) {
+		if path := class.path(role); is(variableAt(c.Variables, path)) {
 			return "variable " + path
 		}
 	}

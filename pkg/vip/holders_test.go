@@ -36,6 +36,23 @@ func TestAddressesFindsEveryPlaceWhereAVIPCouldStand(t *testing.T) {
 	}
 }
 
+func TestVIPsAreTheAddressesThatWhereNames(t *testing.T) {
+	nested := (&caseClass{Paths: map[vip.Role]string{vip.Ingress: "vips.a.b"}, Variables: map[string]caseVariable{"clusterVip": {}, "vips.a.b": {}}}).view()
+	for _, class := range []vip.Class{nested, {}} {
+		c := crowdedCluster()
+		got := vip.VIPs(c, class)
+		for key := range vip.Addresses(c) {
+			if named := vip.Where(c, class, key) != ""; named != got[key] {
+				t.Errorf("%s: Where names it %t, VIPs has it %t", key, named, got[key])
+			}
+			delete(got, key)
+		}
+		if len(got) > 0 {
+			t.Errorf("nobody looks for %v", got)
+		}
+	}
+}
+
 func TestWhereNamesTheField(t *testing.T) {
 	nested := (&caseClass{Paths: map[vip.Role]string{vip.Ingress: "vips.a.b"}, Variables: map[string]caseVariable{"clusterVip": {}, "vips.a.b": {}}}).view()
 	for _, test := range []struct {

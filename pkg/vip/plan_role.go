@@ -167,6 +167,11 @@ func (v *roleView) refuse(address string) *Outcome {
 		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s; delete the claim or let the pool serve it",
 			v.claim.Name, address, v.claim.Pool, v.role)
 	}
+	if v.claim.Address.Outside && !v.inUse(v.claim) {
+		v.out.Waiting = true
+		return v.out.set(AddressInvalid, "claim %s is bound to %s, which is none of the addresses of %s; delete the claim, or let the pool hold the address",
+			v.claim.Name, address, v.claim.Pool)
+	}
 	if holder, used := v.holder(address); used {
 		v.out.Waiting = true
 		return v.out.set(AddressInUse, "%s from %s is used by %s; name another pool in annotation %s and delete claim %s, or free the address",

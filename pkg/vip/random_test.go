@@ -274,7 +274,7 @@ func (r *dice) claim(s *vip.Snapshot, role vip.Role) *vip.Claim {
 		c.Role = new(pick(r, "", "control-plane", "ingress"))
 	}
 	if !r.one(4) {
-		c.Address = &caseAddress{Text: r.address(), Deleting: r.one(15)}
+		c.Address = &caseAddress{Text: r.address(), Deleting: r.one(15), Outside: r.one(20)}
 		if r.one(10) {
 			c.Address.Text, c.Address.Claim = r.text(), pick(r, "", "other")
 		}

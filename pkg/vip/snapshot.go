@@ -165,6 +165,8 @@ type Address struct {
 	Claim    string
 	Pool     PoolRef
 	Deleting bool
+	// Outside says that the pool's ranges can be read and do not hold the address.
+	Outside bool
 }
 
 // Holder is somebody else who uses an address.

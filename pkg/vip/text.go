@@ -1,6 +1,9 @@
 package vip
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // messageLimit bounds every message, in bytes; the API server's own limit for a
 // condition is 32 KiB.
@@ -14,7 +17,8 @@ func Short(text string) string {
 		text = strings.ToValidUTF8(text[:messageLimit], "") + "…"
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		// Neither what steers a terminal nor what turns the direction of writing.
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

@@ -19,7 +19,7 @@ func TestParseAddress(t *testing.T) {
 	}
 	for why, text := range map[string]string{
 		"leading zeros": "010.0.0.1", "zone": "fe80::1%eth0", "global with zone": "fd00::1%eth0", "unspecified": "0.0.0.0", "unspecified IPv6": "::",
-		"loopback": "127.0.0.1", "loopback IPv6": "::1", "mapped loopback": "::ffff:127.0.0.1", "link-local": "169.254.1.1", "link-local IPv6": "fe80::1",
+		"this network": "0.0.0.1", "loopback": "127.0.0.1", "loopback IPv6": "::1", "mapped loopback": "::ffff:127.0.0.1", "link-local": "169.254.1.1", "link-local IPv6": "fe80::1",
 		"multicast": "224.0.0.1", "multicast IPv6": "ff02::1", "mapped multicast": "::ffff:224.0.0.1", "broadcast": "255.255.255.255", "mapped broadcast": "::ffff:255.255.255.255",
 		"spaces": " 10.0.0.1", "a newline": "10.0.0.1\n", "CIDR": "10.0.0.1/24", "a port": "10.0.0.1:6443", "brackets": "[fd00::1]",
 		"nothing": "", "a host name": "api.example.com", "512 letters": strings.Repeat("a", 512), "Arabic digits": "١٠.٠.٠.١", "NUL": "10.0.0.1\x00",
@@ -169,6 +169,22 @@ func TestTextsForPeople(t *testing.T) {
 	} {
 		if got.String() != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestShortTextsSteerNobodysTerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"two\nlines ":               "two; lines",
+		"\x1b[31mred\x1b[0m":        " [31mred [0m",
+		"\u009b31mred":              " 31mred",
+		"a\u202eb\u2066c":           "a b c",
+		"NUL\x00, DEL\x7f":          "NUL , DEL ",
+		"Zürich, 東京":                "Zürich, 東京",
+		strings.Repeat("a", 10<<20): strings.Repeat("a", 1024) + "…",
+	} {
+		if got := vip.Short(text); got != want {
+			t.Errorf("%.40q becomes %.40q, want %.40q", text, got, want)
 		}
 	}
 }

@@ -82,7 +82,8 @@ func (c *Chart) readArgs(deployment string) error {
 	args, _, err := unstructured.NestedStringSlice(manager, "args")
 	for _, arg := range args {
 		// Where it listens is chosen when it starts.
-		if !strings.HasPrefix(arg, "--metrics-bind-address") && !strings.HasPrefix(arg, "--health-probe-bind-address") {
+		flag, _, _ := strings.Cut(arg, "=")
+		if !slices.Contains([]string{"--metrics-bind-address", "--health-probe-bind-address", "--diagnostics-address"}, flag) {
 			c.Args = append(c.Args, arg)
 		}
 	}

@@ -50,6 +50,10 @@ var features = map[string]feature{
 		values{"propagation": values{"enabled": true}},
 		[]string{"ClusterRole/" + carry, "ClusterRoleBinding/" + carry},
 	},
+	"secure metrics": {
+		values{"metrics": values{"secure": values{"enabled": true}}},
+		[]string{"ClusterRole/capi-vip-allocator-metrics-reader"},
+	},
 	"monitoring": {
 		values{"metrics": values{"serviceMonitor": values{"enabled": true}, "prometheusRule": values{"enabled": true}, "dashboard": values{"enabled": true}}},
 		[]string{"ServiceMonitor/" + manager, "PrometheusRule/" + manager, "ConfigMap/capi-vip-allocator-dashboard"},
@@ -80,7 +84,7 @@ func TestEveryCombination(t *testing.T) {
 			if name == "disruption budget" {
 				delete(given, "podDisruptionBudget")
 			}
-			maps.Copy(given, features[name].values)
+			given = united(given, features[name].values)
 			want = append(want, features[name].objects...)
 		}
 		c, err := chart.Render(t.Context(), given)
@@ -99,6 +103,19 @@ func TestEveryCombination(t *testing.T) {
 		}
 		checkObjects(t, objects)
 	}
+}
+
+// united are all values of both.
+func united(a, b values) values {
+	all := maps.Clone(a)
+	for key, value := range b {
+		below, isMap := value.(values)
+		if old, both := all[key].(values); both && isMap {
+			value = united(old, below)
+		}
+		all[key] = value
+	}
+	return all
 }
 
 // clusterWide are the kinds without a namespace.

@@ -179,7 +179,7 @@ func TestBinary(t *testing.T) {
 // injected are the flags that the Cluster API operator adds for what users write in a
 // provider's spec.manager, each with the value that it would have.
 var injected = []string{
-	"--health-addr=127.0.0.1:0", "--metrics-bind-addr=127.0.0.1:0", "--diagnostics-address=:8443", "--insecure-diagnostics=false",
+	"--health-addr=127.0.0.1:0", "--metrics-bind-addr=127.0.0.1:0", "--diagnostics-address=127.0.0.1:0", "--insecure-diagnostics=false",
 	"--webhook-host=localhost", "--webhook-port=9443", "--webhook-cert-dir=/tmp/certs", "--profiler-address=localhost:6060",
 	"--sync-period=600s", "--v=5", "--feature-gates=A=true,B=false", "--leader-elect=true", "--leader-election-id=mine",
 	"--leader-elect-lease-duration=60s", "--leader-elect-renew-deadline=40s", "--leader-elect-retry-period=5s",

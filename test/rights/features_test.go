@@ -2,6 +2,7 @@ package rights
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 // oldClaim is one of version 0.7.1, without the label that links it.
@@ -247,4 +249,24 @@ func (w *world) propagation() {
 type target struct {
 	kind            resourceOf
 	namespace, name string
+}
+
+// scraped is asked for its metrics by somebody who may have them, and does the rest too.
+func (w *world) scraped() {
+	ports, err := loopback.FreePorts(1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	token := w.Token(w.t, "default", "prometheus", "capi-vip-allocator-metrics-reader")
+	address := loopback.Address(ports[0])
+	p := w.start("--diagnostics-address=" + address)
+	w.until("the reader is let in", func() error {
+		code, _, err := allocator.ScrapeSecure(w.t.Context(), http.MethodGet, "https://"+address+"/metrics", token)
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("it answers %d", code)
+		}
+		return err
+	})
+	w.stop(p)
+	w.core()
 }

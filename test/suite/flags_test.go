@@ -42,7 +42,7 @@ func (w *world) rejects(flag, value string) {
 func TestProcessToleratedFlags(t *testing.T) {
 	w := newWorld(t)
 	p := w.startAllocator("--leader-elect=false", "--zap-devel=true", "--zap-encoder=json", "--zap-log-level=info", "--zap-stacktrace-level=error",
-		"--diagnostics-address=:8443", "--insecure-diagnostics=true", "--webhook-host=", "--webhook-port=9443", "--webhook-cert-dir=/tmp/certs",
+		"--diagnostics-address=127.0.0.1:0", "--insecure-diagnostics=true", "--webhook-host=", "--webhook-port=9443", "--webhook-cert-dir=/tmp/certs",
 		"--profiler-address=:6060", "--sync-period=10m", "--v=2", "--feature-gates=A=true,B=false", "--leader-elect-lease-duration=30s",
 		"--max-concurrent-reconciles=3", "--cluster-concurrency=10", "--ipaddressclaim-concurrency", "4")
 	w.barrier()

@@ -3,6 +3,16 @@
 capi-vip-allocator-controller-manager
 {{- end }}
 
+{{/* HTTPS has a port of its own, as with other Cluster API providers. */}}
+{{- define "manager.metricsPort" -}}
+{{ ternary 8443 8080 .Values.metrics.secure.enabled }}
+{{- end }}
+
+{{/* The role of those who may read the secure metrics. */}}
+{{- define "manager.metricsReader" -}}
+capi-vip-allocator-metrics-reader
+{{- end }}
+
 {{/* The role that lets VIPs be carried to Rancher and Fleet, and its binding. */}}
 {{- define "manager.propagation" -}}
 capi-vip-allocator-propagation
