@@ -101,7 +101,7 @@ func TestUpgradeKeepsClaimsAndMachines(t *testing.T) {
 			}
 		}
 		owners := now.OwnerReferences
-		if len(owners) != 1 || owners[0].UID != o.uid || owners[0].BlockOwnerDeletion != nil || owners[0].APIVersion != clusterv1.GroupVersion.String() {
+		if len(owners) != 1 || owners[0].UID != o.uid || owners[0].BlockOwnerDeletion != nil || owners[0].APIVersion != w.management.ClusterAPIVersion() {
 			t.Errorf("claim %s has owners %+v", claim.Name, owners)
 		}
 		if got := o.address(r); got != o.addresses[r] {
