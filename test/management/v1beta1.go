@@ -172,7 +172,7 @@ func convert(kind string, object *unstructured.Unstructured, newer bool) (map[st
 	case "Cluster":
 		result, err = between(object, newer, clusterToNew, clusterToOld)
 	case "ClusterClass":
-		result, err = between(object, newer, clusterv1beta1.Convert_v1beta1_ClusterClass_To_v1beta2_ClusterClass, clusterv1beta1.Convert_v1beta2_ClusterClass_To_v1beta1_ClusterClass)
+		result, err = between(object, newer, clusterv1beta1.Convert_v1beta1_ClusterClass_To_v1beta2_ClusterClass, classToOld)
 	case "IPAddressClaim":
 		result, err = between(object, newer, ipamv1beta1.Convert_v1beta1_IPAddressClaim_To_v1beta2_IPAddressClaim, ipamv1beta1.Convert_v1beta2_IPAddressClaim_To_v1beta1_IPAddressClaim)
 	case "IPAddress":
@@ -240,5 +240,29 @@ func clusterToOld(cluster *clusterv1.Cluster, old *clusterv1beta1.Cluster, scope
 		return &corev1.ObjectReference{APIVersion: ref.APIGroup + "/" + newest, Kind: ref.Kind, Name: ref.Name, Namespace: cluster.Namespace}
 	}
 	old.Spec.InfrastructureRef, old.Spec.ControlPlaneRef = toOld(cluster.Spec.InfrastructureRef), toOld(cluster.Spec.ControlPlaneRef)
+	return err
+}
+
+// classToOld leaves out what stands for nothing in the older type by being empty.
+func classToOld(class *clusterv1.ClusterClass, old *clusterv1beta1.ClusterClass, scope conversion.Scope) error {
+	err := clusterv1beta1.Convert_v1beta2_ClusterClass_To_v1beta1_ClusterClass(class, old, scope)
+	drop := func(texts ...**string) {
+		for _, text := range texts {
+			if *text != nil && **text == "" {
+				*text = nil
+			}
+		}
+	}
+	for i := range old.Spec.Patches {
+		patch := &old.Spec.Patches[i]
+		drop(&patch.EnabledIf)
+		for j := range patch.Definitions {
+			for k := range patch.Definitions[j].JSONPatches {
+				if from := patch.Definitions[j].JSONPatches[k].ValueFrom; from != nil {
+					drop(&from.Variable, &from.Template)
+				}
+			}
+		}
+	}
 	return err
 }
