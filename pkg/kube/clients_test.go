@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -78,6 +79,21 @@ func TestDiscoverServedTakesTheBestVersionOfEachGroup(t *testing.T) {
 				t.Errorf("served %q, missing %q; want %q, %q", got, missing, test.want, test.missing)
 			}
 		})
+	}
+}
+
+func TestServedVersionsConcernOurKindsOnly(t *testing.T) {
+	old := kube.Served{"cluster.x-k8s.io": "v1beta1", "ipam.cluster.x-k8s.io": "v1beta1"}
+	claims := ipamv1.GroupVersion.WithResource("ipaddressclaims")
+	if got := old.Resource(claims); got.Version != "v1beta1" {
+		t.Errorf("claims: %s", got)
+	}
+	if got := (kube.Served)(nil).Resource(claims); got != claims {
+		t.Errorf("claims, before it is known: %s", got)
+	}
+	pools := schema.GroupVersionResource{Group: ipam, Version: "v1alpha2", Resource: "inclusterippools"}
+	if got := old.Resource(pools); got != pools {
+		t.Errorf("pools of the same group: %s", got)
 	}
 }
 

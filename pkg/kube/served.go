@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -23,10 +24,14 @@ const newest, oldest = "v1beta2", "v1beta1"
 // asked: the best one that it serves.
 type Served map[string]string
 
-// Resource is the resource at the version that is served.
+// Resource is a resource of Kinds at the version that is served. Any other, such as a
+// pool of the same group, stays.
 func (s Served) Resource(resource schema.GroupVersionResource) schema.GroupVersionResource {
-	if version := s[resource.Group]; version != "" {
-		resource.Version = version
+	for _, kind := range Kinds() {
+		if of, _ := meta.UnsafeGuessKindToResource(kind); of == resource {
+			resource.Version = s.Kind(kind).Version
+			break
+		}
 	}
 	return resource
 }
