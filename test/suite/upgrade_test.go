@@ -183,7 +183,7 @@ func TestUpgradeOwnerReference(t *testing.T) {
 	c.becomes(has(controlPlane, p.address(0)))
 	w.eventually("the owner reference is mended", func() error {
 		now := c.claim(controlPlane)
-		if owner := now.OwnerReferences[0]; now.UID != claim.UID || owner.APIVersion != clusterv1.GroupVersion.String() || owner.BlockOwnerDeletion != nil {
+		if owner := now.OwnerReferences[0]; now.UID != claim.UID || owner.APIVersion != w.management.ClusterAPIVersion() || owner.BlockOwnerDeletion != nil {
 			return fmt.Errorf("it is %+v of claim %s", owner, now.UID)
 		}
 		return nil
