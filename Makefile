@@ -19,6 +19,9 @@ management: ## keep a management cluster (API server, CAPI, IPAM) running until 
 test: ## every test: the core, then all behaviour on a real API server
 	scripts/test
 
+test-compat: ## the main behaviour with a Cluster API that serves only v1beta1, and its upgrade
+	scripts/test-compat
+
 test-unit: ## only the tests that need no API server
 	scripts/test unit
 
@@ -49,4 +52,4 @@ release: ## write the files of a release to out/
 clean: ## remove bin, dist and out
 	scripts/clean
 
-.PHONY: help build run demo management test test-unit fuzz vulncheck bench generate validate package docker-build release clean
+.PHONY: help build run demo management test test-compat test-unit fuzz vulncheck bench bench-scale generate validate package docker-build release clean

@@ -132,7 +132,7 @@ func (r *reading) findCluster(ctx context.Context, namespace, name string, anywh
 	if anywhere {
 		return r.findAnywhere(ctx, name)
 	}
-	object, err := r.client.Resource(clusters.GroupVersionResource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	object, err := r.of(clusters).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, r.notFound(ctx, namespace, name)
 	}
@@ -144,15 +144,15 @@ func (r *reading) findCluster(ctx context.Context, namespace, name string, anywh
 
 // notFound tells a Cluster that does not exist from a kind that does not.
 func (r *reading) notFound(ctx context.Context, namespace, name string) error {
-	_, err := r.client.Resource(clusters.GroupVersionResource).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 1})
+	_, err := r.of(clusters).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 1})
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s is not served: Cluster API is not installed here, or is older than 1.11", clusters.GroupVersion())
+		return fmt.Errorf("%s is not served: Cluster API is not installed here", clusters.Group)
 	}
 	return fmt.Errorf("Cluster %s/%s does not exist; -n names its namespace, -A looks in all of them", namespace, name) //nolint:revive,staticcheck // a kind is written with a capital
 }
 
 func (r *reading) findAnywhere(ctx context.Context, name string) (*clusterv1.Cluster, error) {
-	list, err := r.client.Resource(clusters.GroupVersionResource).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	list, err := r.of(clusters).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	if err != nil {
 		return nil, fmt.Errorf("list Clusters of all namespaces: %w", err)
 	}

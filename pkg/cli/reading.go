@@ -8,17 +8,24 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 )
 
 // reading gets and lists objects, and keeps note of what was not visible.
 type reading struct {
 	client    dynamic.Interface
 	discovery discovery.DiscoveryInterface
+	served    kube.Served
 	unseen    []Unseen
+}
+
+// of returns the client of a resource at the version that is served.
+func (r *reading) of(what resource) dynamic.NamespaceableResourceInterface {
+	return r.client.Resource(r.served.Resource(what.GroupVersionResource))
 }
 
 // Unseen is something that could not be read.
@@ -56,7 +63,7 @@ type resource struct {
 // list returns the objects of all namespaces or, if that is forbidden, of one.
 func (r *reading) list(ctx context.Context, what resource, namespace string) ([]unstructured.Unstructured, error) {
 	options := metav1.ListOptions{LabelSelector: what.selector}
-	all, err := r.client.Resource(what.GroupVersionResource).List(ctx, options)
+	all, err := r.of(what).List(ctx, options)
 	switch {
 	case err == nil:
 		return all.Items, nil
@@ -67,7 +74,7 @@ func (r *reading) list(ctx context.Context, what resource, namespace string) ([]
 		return nil, fmt.Errorf("list %s: %w", what.GroupResource(), err)
 	}
 	if !what.clusterScoped && namespace != "" {
-		some, err := r.client.Resource(what.GroupVersionResource).Namespace(namespace).List(ctx, options)
+		some, err := r.of(what).Namespace(namespace).List(ctx, options)
 		if err == nil {
 			r.note(what, "outside of namespace "+namespace, forbidden)
 			return some.Items, nil
@@ -82,7 +89,7 @@ func (r *reading) list(ctx context.Context, what resource, namespace string) ([]
 
 // listIn returns the objects of one namespace.
 func (r *reading) listIn(ctx context.Context, what resource, namespace string) ([]unstructured.Unstructured, error) {
-	found, err := r.client.Resource(what.GroupVersionResource).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: what.selector, FieldSelector: what.field})
+	found, err := r.of(what).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: what.selector, FieldSelector: what.field})
 	switch {
 	case apierrors.IsForbidden(err):
 		r.note(what, "in namespace "+namespace, forbidden)
@@ -95,7 +102,7 @@ func (r *reading) listIn(ctx context.Context, what resource, namespace string) (
 
 // get returns the object, or nil if it does not exist or is not visible.
 func (r *reading) get(ctx context.Context, what resource, namespace, name string) (*unstructured.Unstructured, error) {
-	object, err := r.client.Resource(what.GroupVersionResource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	object, err := r.of(what).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
@@ -130,7 +137,7 @@ func decode[T any](objects []unstructured.Unstructured) ([]*T, error) {
 	result := make([]*T, 0, len(objects))
 	for i := range objects {
 		into := new(T)
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(objects[i].Object, into); err != nil {
+		if err := kube.Decode(&objects[i], into); err != nil {
 			return nil, fmt.Errorf("read %s %s/%s: %w", objects[i].GetKind(), objects[i].GetNamespace(), objects[i].GetName(), err)
 		}
 		result = append(result, into)

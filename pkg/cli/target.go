@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/version"
 )
 
@@ -72,5 +73,7 @@ func (t *target) connect() (*reading, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	return &reading{client: client, discovery: discovering}, nil
+	// What is missing is told of where it is read.
+	served, _ := kube.DiscoverServed(discovering)
+	return &reading{client: client, discovery: discovering, served: served}, nil
 }

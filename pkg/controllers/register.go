@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Config   *rest.Config
 	Factory  controller.SharedControllerFactory
+	Served   kube.Served
 	Pools    *kube.Pools
 	Leases   *kube.Leases
 	HoldGate *kube.HoldGate
@@ -48,7 +49,7 @@ func Register(ctx, writes context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
-	claimWriter, err := kube.NewClaims(o.Config, clients, claims)
+	claimWriter, err := kube.NewClaims(o.Config, clients, o.Served, claims)
 	if err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -115,7 +116,8 @@ func desiredMeta(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vip
 // blockOwnerDeletion stays unset: it would have the claim deleted first.
 func ownerReference(cluster *vip.Cluster) metav1.OwnerReference {
 	return metav1.OwnerReference{
-		APIVersion: clusterv1.GroupVersion.String(), Kind: clusterKind,
+		// A version that is not served would keep the collector from freeing it.
+		APIVersion: cmp.Or(cluster.APIVersion, clusterv1.GroupVersion.String()), Kind: clusterKind,
 		Name: cluster.Name, UID: types.UID(cluster.UID),
 	}
 }

@@ -48,6 +48,19 @@ func TestTheClaimThatIsMade(t *testing.T) {
 	}
 }
 
+// After an upgrade of Cluster API the owner is named at the newer version.
+func TestTheOwnerIsNamedAtTheVersionThatIsServed(t *testing.T) {
+	older := c1
+	older.APIVersion = "cluster.x-k8s.io/v1beta1"
+	claim := kube.DesiredClaim(nil, &older, vip.Ingress, ourPool)
+	if claim.OwnerReferences[0].APIVersion != older.APIVersion {
+		t.Errorf("owners %+v", claim.OwnerReferences)
+	}
+	if kube.Claim(claim, nil, &older, vip.Ingress, scope).Outdated || !view(claim).Outdated {
+		t.Error("only the newer version makes the claim outdated")
+	}
+}
+
 func TestTheWatchFilterOfTheClusterIsCarriedToItsClaims(t *testing.T) {
 	filtered := c1
 	filtered.Labels = map[string]string{"cluster.x-k8s.io/watch-filter": "mine", "example.com/x": "y"}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
@@ -23,13 +24,14 @@ import (
 // Claims creates, updates and deletes IPAddressClaims.
 type Claims struct {
 	apply     apply.Apply
+	kind      schema.GroupVersionKind // as it is served
 	client    *client.Client
 	addresses *client.Client
 }
 
 // NewClaims returns Claims that compare with the given cache of IPAddressClaims.
 // That cache must hold every claim: a name taken by a stranger must be visible.
-func NewClaims(config *rest.Config, clients client.SharedClientFactory, cache apply.InformerGetter) (*Claims, error) {
+func NewClaims(config *rest.Config, clients client.SharedClientFactory, served Served, cache apply.InformerGetter) (*Claims, error) {
 	gvk := ipamv1.GroupVersion.WithKind("IPAddressClaim")
 	claims, err := clients.ForKind(gvk)
 	if err != nil {
@@ -43,23 +45,32 @@ func NewClaims(config *rest.Config, clients client.SharedClientFactory, cache ap
 	if err != nil {
 		return nil, fmt.Errorf("client for IPAddresses: %w", err)
 	}
-	c := &Claims{client: claims, addresses: addresses}
+	c := &Claims{client: claims, addresses: addresses, kind: served.Kind(gvk)}
 	c.apply = apply.New(discoveryClient, apply.NewClientFactory(config)).
-		WithCacheTypes(cache).
+		WithCacheTypes(servedCache{cache, c.kind}).
 		// An apply set deletes what is no longer desired. A planner that forgot a
 		// claim must not cost a Cluster its VIP, so deletion is only ever explicit.
 		WithNoDelete().
 		// The default is one per second and set, taken even by an apply without change.
 		WithRateLimiting(50).
-		WithReconciler(gvk, c.veto)
+		WithReconciler(c.kind, c.veto)
 	return c, nil
 }
+
+// servedCache is a cache under the kind that apply looks for.
+type servedCache struct {
+	apply.InformerGetter
+	kind schema.GroupVersionKind
+}
+
+func (c servedCache) GroupVersionKind() schema.GroupVersionKind { return c.kind }
 
 // Ensure brings the claim to the API server: created where it is missing, patched
 // where it differs. A claim of that name that is somebody else's, or on its way
 // out, is left alone without an error; the planner reports it once the cache
 // shows it.
 func (c *Claims) Ensure(ctx context.Context, cluster *vip.Cluster, role vip.Role, claim *ipamv1.IPAddressClaim) error {
+	claim.APIVersion, claim.Kind = c.kind.ToAPIVersionAndKind()
 	if err := c.set(ctx, cluster.Namespace, cluster.Name, role).ApplyObjects(claim); err != nil {
 		return fmt.Errorf("apply claim %s/%s: %w", claim.Namespace, claim.Name, err)
 	}
@@ -77,7 +88,8 @@ func (c *Claims) Forget(ctx context.Context, namespace, name string) error {
 }
 
 // set is one apply set per role, so that the roles never touch each other's
-// claim. Its hash contains the owner's API version, which is therefore pinned.
+// claim. Its hash contains the owner's API version, which is therefore pinned,
+// whichever is served: the set must survive an upgrade of Cluster API.
 func (c *Claims) set(ctx context.Context, namespace, name string, role vip.Role) apply.Apply {
 	return c.apply.WithContext(ctx).
 		WithOwnerKey(namespace+"/"+name, clusterv1.GroupVersion.WithKind(clusterKind)).

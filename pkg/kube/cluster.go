@@ -10,16 +10,26 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// Cluster views a Cluster of Cluster API v1beta2.
+// Cluster views a Cluster. One of v1beta1 has its apiVersion set, see fromV1Beta1.
 func Cluster(c *clusterv1.Cluster) vip.Cluster {
 	view := clusterMeta(&c.ObjectMeta)
+	classField := "/spec/topology/classRef/name"
+	view.APIVersion = clusterv1.GroupVersion.String()
+	if isV1Beta1(c) {
+		view.APIVersion, classField = c.APIVersion, "/spec/topology/class"
+		// Cluster API's webhook writes it so, whatever a user left out.
+		view.AbsentEndpoint = map[string]any{"host": "", "port": 0}
+	}
 	view.Paused = c.Spec.Paused
 	view.Endpoint = vip.Endpoint{Host: c.Spec.ControlPlaneEndpoint.Host, Port: c.Spec.ControlPlaneEndpoint.Port}
 	view.HasInfrastructure = c.Spec.InfrastructureRef.Name != ""
 	provisioned := c.Status.Initialization.InfrastructureProvisioned
 	view.InfrastructureProvisioned = provisioned != nil && *provisioned
 	if view.HasTopology = c.Spec.Topology.IsDefined(); view.HasTopology {
-		view.Class, view.ClassField = ClassOf(c), "/spec/topology/classRef/name"
+		view.Class, view.ClassField = ClassOf(c), classField
+		if c.Spec.Topology.Variables != nil {
+			view.Variables = []vip.Variable{}
+		}
 		for i := range c.Spec.Topology.Variables {
 			variable := &c.Spec.Topology.Variables[i]
 			view.Variables = append(view.Variables, vip.Variable{Name: variable.Name, Value: json.RawMessage(variable.Value.Raw)})

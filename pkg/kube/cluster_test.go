@@ -24,7 +24,7 @@ metadata:
   labels: {cluster.x-k8s.io/cluster-name: c1}
   annotations: {example.com/owner: me}
   ownerReferences:
-  - {apiVersion: fleet.example.com/v1, kind: Cluster, name: x, uid: y}
+  - {apiVersion: fleet.example.com/v1, kind: Cluster, name: x, uid: other}
 `
 
 const clusterV1Beta2 = `
@@ -75,8 +75,25 @@ func parse[T any](t *testing.T, text string) *T {
 	return object
 }
 
+// viewOfV1Beta1 reads the Cluster as the API server would send it.
+func viewOfV1Beta1(t *testing.T, text string) vip.Cluster {
+	t.Helper()
+	cluster, err := kube.DecodeCluster(must(yaml.YAMLToJSON([]byte(text))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kube.Cluster(cluster)
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err) // the test's own literal
+	}
+	return value
+}
+
 func TestBothAPIVersionsGiveTheSameView(t *testing.T) {
-	old := kube.ClusterV1Beta1(parse[clusterv1beta1.Cluster](t, clusterV1Beta1))
+	old := viewOfV1Beta1(t, clusterV1Beta1)
 	current := kube.Cluster(parse[clusterv1.Cluster](t, clusterV1Beta2))
 	if want := any(map[string]any{"host": "", "port": 0}); !reflect.DeepEqual(old.AbsentEndpoint, want) || current.AbsentEndpoint != nil {
 		t.Errorf("an unset endpoint looks like %v and %v", old.AbsentEndpoint, current.AbsentEndpoint)
@@ -84,7 +101,7 @@ func TestBothAPIVersionsGiveTheSameView(t *testing.T) {
 	if old.ClassField != "/spec/topology/class" || current.ClassField != "/spec/topology/classRef/name" {
 		t.Errorf("the class stands at %s and %s", old.ClassField, current.ClassField)
 	}
-	old.AbsentEndpoint, old.ClassField = nil, current.ClassField
+	old.AbsentEndpoint, old.ClassField, old.APIVersion = nil, current.ClassField, current.APIVersion
 	if !reflect.DeepEqual(old, current) {
 		t.Errorf("v1beta1: %+v\nv1beta2: %+v", old, current)
 	}
@@ -149,7 +166,7 @@ func TestClusterViewOf(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			current, old := parse[clusterv1.Cluster](t, clusterV1Beta2), parse[clusterv1beta1.Cluster](t, clusterV1Beta1)
 			test.edit(current, old)
-			for _, view := range []vip.Cluster{kube.Cluster(current), kube.ClusterV1Beta1(old)} {
+			for _, view := range []vip.Cluster{kube.Cluster(current), viewOfV1Beta1(t, string(must(json.Marshal(old))))} {
 				if !test.check(view) {
 					t.Errorf("%+v", view)
 				}
@@ -183,7 +200,7 @@ func TestThePatchRoundTripsInBothAPIVersions(t *testing.T) {
 		view func(text string) vip.Cluster
 	}{
 		"v1beta2": {clusterV1Beta2, func(text string) vip.Cluster { return kube.Cluster(parse[clusterv1.Cluster](t, text)) }},
-		"v1beta1": {clusterV1Beta1, func(text string) vip.Cluster { return kube.ClusterV1Beta1(parse[clusterv1beta1.Cluster](t, text)) }},
+		"v1beta1": {clusterV1Beta1, func(text string) vip.Cluster { return viewOfV1Beta1(t, text) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := bound(version.view(version.text))

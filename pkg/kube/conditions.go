@@ -13,7 +13,10 @@ import (
 
 // conditionOps is the patch from the Cluster's conditions to the wanted ones.
 func conditionOps(cluster *clusterv1.Cluster, want map[string]vip.Condition, now metav1.Time) []vip.PatchOp {
-	const list = "/status/conditions"
+	list := "/status/conditions"
+	if isV1Beta1(cluster) {
+		list = "/status/v1beta2/conditions"
+	}
 	if len(cluster.Status.Conditions) == 0 {
 		// Cluster API's own first status write wakes us again, and then there is a list to add to.
 		return nil

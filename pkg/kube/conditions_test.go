@@ -139,3 +139,13 @@ func TestConditionOpsFailOnAListThatWasSortedAnew(t *testing.T) {
 		})
 	}
 }
+
+func TestConditionsOfV1Beta1AreBesideTheOldOnes(t *testing.T) {
+	c := clusterWith(condition("Ready", "True", "R", ""))
+	c.APIVersion = "cluster.x-k8s.io/v1beta1"
+	for _, op := range conditionOps(c, map[string]vip.Condition{vip.Ingress.ConditionType(): {Reason: vip.NoPool}}, now) {
+		if op.Path != "/status/v1beta2/conditions/-" {
+			t.Errorf("%s %s", op.Op, op.Path)
+		}
+	}
+}

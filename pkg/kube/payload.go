@@ -12,7 +12,7 @@ import (
 // DecodeCluster reads a Cluster of either API version. Its apiVersion decides; where
 // there is none, the fields do that only v1beta1 has.
 func DecodeCluster(data []byte) (*clusterv1.Cluster, error) {
-	old, err := isV1Beta1(data)
+	old, err := readsAsV1Beta1(data)
 	if err != nil {
 		return nil, err
 	}
@@ -23,17 +23,10 @@ func DecodeCluster(data []byte) (*clusterv1.Cluster, error) {
 		}
 		return cluster, nil
 	}
-	before := &clusterv1beta1.Cluster{}
-	if err := json.Unmarshal(data, before); err != nil {
-		return nil, fmt.Errorf("read Cluster of v1beta1: %w", err)
-	}
-	if err := clusterv1beta1.Convert_v1beta1_Cluster_To_v1beta2_Cluster(before, cluster, nil); err != nil {
-		return nil, fmt.Errorf("convert Cluster %s/%s of v1beta1: %w", before.Namespace, before.Name, err)
-	}
-	return cluster, nil
+	return clusterFromV1Beta1(data)
 }
 
-func isV1Beta1(data []byte) (bool, error) {
+func readsAsV1Beta1(data []byte) (bool, error) {
 	var shape struct {
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`

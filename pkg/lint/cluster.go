@@ -23,7 +23,12 @@ func (l *linter) loadCluster(o *object) {
 		if !l.readable(o, &old) {
 			return
 		}
-		c.view = kube.ClusterV1Beta1(&old)
+		current, err := kube.ClusterFromV1Beta1(&old)
+		if err != nil {
+			l.add(o, o.line(), Error, BadField, "%v", err)
+			return
+		}
+		c.view = kube.Cluster(current)
 	} else {
 		var current clusterv1.Cluster
 		if !l.readable(o, &current) {

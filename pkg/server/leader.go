@@ -158,7 +158,7 @@ func (s *server) control(ctx context.Context) error {
 	defer abandon()
 	recorder := broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager})
 	err := controllers.Register(ctx, writes, controllers.Options{
-		Config: s.rest, Factory: s.factory, Pools: s.pools, Leases: s.leases, HoldGate: s.hold, Settings: s.config.Settings(),
+		Config: s.rest, Factory: s.factory, Served: s.clients.Served(), Pools: s.pools, Leases: s.leases, HoldGate: s.hold, Settings: s.config.Settings(),
 		Recorder: recorder, Metrics: s.metrics, UnderWay: &underWay,
 	})
 	if err == nil {

@@ -9,10 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	lassocache "github.com/rancher/lasso/pkg/cache"
-	lassoclient "github.com/rancher/lasso/pkg/client"
 	"github.com/rancher/lasso/pkg/controller"
 	"github.com/rancher/wrangler/v3/pkg/kubeconfig"
-	"github.com/rancher/wrangler/v3/pkg/schemes"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
@@ -31,6 +29,7 @@ type server struct {
 	config  *config.Config
 	rest    *rest.Config
 	client  kubernetes.Interface
+	clients *kube.Clients
 	caches  lassocache.SharedCacheFactory
 	factory controller.SharedControllerFactory
 	pools   *kube.Pools
@@ -87,13 +86,13 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	clients, err := lassoclient.NewSharedClientFactory(restConfig, &lassoclient.SharedClientFactoryOptions{Scheme: schemes.All})
+	clients, err := kube.NewClients(restConfig)
 	if err != nil {
-		return nil, fmt.Errorf("client factory: %w", err)
+		return nil, err
 	}
 	caches := lassocache.NewSharedCachedFactory(clients, nil)
 	s := &server{
-		config: c, rest: restConfig, client: client, caches: caches,
+		config: c, rest: restConfig, client: client, clients: clients, caches: caches,
 		factory: controller.NewSharedControllerFactory(caches, &controller.SharedControllerFactoryOptions{
 			DefaultWorkers: c.Workers,
 		}),
@@ -123,8 +122,25 @@ func clientConfig(path string) (*rest.Config, error) {
 	return restConfig, nil
 }
 
-// work warms the caches, on every replica, and then leads or stands by.
+// work finds out which Cluster API there is, and works with it until it is replaced
+// by one that serves other versions.
 func (s *server) work(ctx context.Context) error {
+	if !s.config.EnableReconciler && s.hook == nil {
+		return s.workWithCaches(ctx)
+	}
+	served, err := kube.WaitForKinds(ctx, s.client.Discovery())
+	if err != nil {
+		return nil //nolint:nilerr // we were told to stop while starting
+	}
+	s.clients.Use(served)
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error { return kube.FollowServed(working, s.rest, s.client.Discovery(), served) })
+	group.Go(func() error { return s.workWithCaches(working) })
+	return group.Wait()
+}
+
+// workWithCaches warms the caches, on every replica, and then leads or stands by.
+func (s *server) workWithCaches(ctx context.Context) error {
 	if s.config.EnableReconciler || s.hook != nil {
 		if err := s.warm(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -146,9 +162,6 @@ func (s *server) work(ctx context.Context) error {
 }
 
 func (s *server) warm(ctx context.Context) error {
-	if err := kube.WaitForKinds(ctx, s.client.Discovery()); err != nil {
-		return err
-	}
 	if err := kube.Warm(ctx, s.caches); err != nil {
 		return err
 	}

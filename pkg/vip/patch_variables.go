@@ -60,7 +60,12 @@ func (p *patch) variableOps(w *opWriter) {
 	}
 	switch {
 	case len(p.cluster.Variables) == 0 && len(added) > 0:
-		w.test(list, nil)
+		// JSON tells an empty list from an absent one; v1beta1 admits both.
+		var empty any
+		if p.cluster.Variables != nil {
+			empty = []any{}
+		}
+		w.test(list, empty)
 		w.add(list, added)
 		return
 	case len(removed) == len(p.cluster.Variables) && len(added) == 0 && len(removed) > 0:

@@ -39,6 +39,8 @@ type Settings struct {
 
 // Cluster is what the planner knows of a Cluster, free of API versions.
 type Cluster struct {
+	// APIVersion is the one that the Cluster was read at, with its group.
+	APIVersion           string
 	Namespace, Name, UID string
 	Labels, Annotations  map[string]string
 	// HasTopology says that spec.topology is set, Class what it names.
@@ -54,7 +56,8 @@ type Cluster struct {
 	Endpoint       Endpoint
 	// AbsentEndpoint is what an unset endpoint looks like in the API version that
 	// the Cluster was read at: nil where the field is left out.
-	AbsentEndpoint            any
+	AbsentEndpoint any
+	// Variables are nil where the list is absent, which is not the same as empty.
 	Variables                 []Variable
 	HasInfrastructure         bool
 	InfrastructureProvisioned bool

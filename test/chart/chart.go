@@ -33,8 +33,9 @@ type Chart struct {
 	Args []string
 }
 
-// Render renders the chart with the given values.
-func Render(ctx context.Context, values map[string]any) (*Chart, error) {
+// Render renders the chart with the given values, for an API server that also serves
+// these versions.
+func Render(ctx context.Context, values map[string]any, served ...string) (*Chart, error) {
 	examples, err := allocator.Examples(ctx)
 	if err != nil {
 		return nil, err
@@ -46,6 +47,7 @@ func Render(ctx context.Context, values map[string]any) (*Chart, error) {
 	release := chartutil.ReleaseOptions{Name: "capi-vip-allocator", Namespace: allocator.Namespace, IsInstall: true}
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = chartutil.KubeVersion{Version: Kubernetes, Major: "1", Minor: "36"}
+	capabilities.APIVersions = append(capabilities.APIVersions, served...)
 	input, err := chartutil.ToRenderValues(loaded, values, release, capabilities)
 	if err != nil {
 		return nil, fmt.Errorf("values of the chart: %w", err)

@@ -83,3 +83,26 @@ func extensionConfig(t *testing.T, manifests string) map[string]any {
 	}
 	return nil
 }
+
+// The ExtensionConfig is of the version that the API server has. One that is not known
+// has the newest.
+func TestRuntimeExtensionOfOlderClusterAPI(t *testing.T) {
+	const group = "runtime.cluster.x-k8s.io/"
+	for want, served := range map[string][]string{
+		group + "v1alpha1": {group + "v1alpha1"},
+		group + "v1beta2":  {group + "v1alpha1", group + "v1beta2"},
+	} {
+		for _, served := range [][]string{served, nil} {
+			if served == nil {
+				want = group + "v1beta2"
+			}
+			c, err := chart.Render(t.Context(), map[string]any{"runtimeExtension": map[string]any{"enabled": true}}, served...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Contains(c.Manifests, []byte("\napiVersion: "+want+"\nkind: ExtensionConfig\n")) {
+				t.Errorf("with %q there is no ExtensionConfig of %s", served, want)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -128,8 +129,9 @@ func (c *Cluster) publishAPI(port int) error {
 		return fmt.Errorf("read %s: %w", c.Kubeconfig(), err)
 	}
 	config.QPS = -1
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return translator{next, &c.translate} })
 	c.admin = config
-	c.applier, err = newApplier(config)
+	c.applier, err = newApplier(config, c.older)
 	return err
 }
 

@@ -70,9 +70,11 @@ func decode(content []byte) ([]*unstructured.Unstructured, error) {
 type applier struct {
 	client dynamic.Interface
 	mapper *restmapper.DeferredDiscoveryRESTMapper
+	// served returns the object at a version that is served.
+	served func(*unstructured.Unstructured) (*unstructured.Unstructured, error)
 }
 
-func newApplier(config *rest.Config) (*applier, error) {
+func newApplier(config *rest.Config, served func(*unstructured.Unstructured) (*unstructured.Unstructured, error)) (*applier, error) {
 	config = rest.CopyConfig(config)
 	config.WarningHandler = rest.NoWarnings{} // of served, but deprecated versions
 	client, err := dynamic.NewForConfig(config)
@@ -84,6 +86,7 @@ func newApplier(config *rest.Config) (*applier, error) {
 		return nil, err
 	}
 	return &applier{
+		served: served,
 		client: client,
 		mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
 	}, nil
@@ -128,6 +131,10 @@ func (a *applier) applyCRDs(ctx context.Context, crds []*unstructured.Unstructur
 
 // applyOne finds the object's resource and applies it.
 func (a *applier) applyOne(ctx context.Context, object *unstructured.Unstructured) error {
+	object, err := a.served(object)
+	if err != nil {
+		return err
+	}
 	mapping, err := a.mapping(ctx, object.GroupVersionKind())
 	if err == nil {
 		_, err = a.resource(mapping, object).Apply(ctx, object.GetName(), object,

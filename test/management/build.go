@@ -30,27 +30,18 @@ type program struct {
 	webhooks string   // file of webhook configurations in module
 }
 
-func programs() []program {
+func programs(release Release) ([]program, error) {
+	capi, err := release.capi()
+	if err != nil {
+		return nil, err
+	}
+	ipam, err := release.ipam()
 	return []program{{
 		name:   "kubernetes",
 		pkg:    ".",
 		module: "k8s.io/kubernetes",
 		stamps: []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"},
-	}, {
-		name:     "capi",
-		pkg:      "sigs.k8s.io/cluster-api/core",
-		module:   "sigs.k8s.io/cluster-api",
-		stamps:   []string{"sigs.k8s.io/cluster-api/version"},
-		crds:     "core/config/crd/bases",
-		webhooks: "core/config/webhook/manifests.yaml",
-	}, {
-		name:     "ipam",
-		pkg:      "sigs.k8s.io/cluster-api-ipam-provider-in-cluster",
-		module:   "sigs.k8s.io/cluster-api-ipam-provider-in-cluster",
-		stamps:   []string{"k8s.io/client-go/pkg/version"},
-		crds:     "config/crd/bases",
-		webhooks: "config/webhook/manifests.yaml",
-	}}
+	}, capi, ipam}, err
 }
 
 // Build compiles the programs that are missing, one after the other, into a
@@ -58,11 +49,15 @@ func programs() []program {
 // The first time this takes minutes and downloads modules; a change of a
 // component's module or of the Go version makes another entry. Several processes
 // may call Build at once: one builds, the others wait for it.
-func Build(ctx context.Context, progress io.Writer) (Binaries, error) {
-	return build(ctx, newProgress(progress))
+func Build(ctx context.Context, progress io.Writer, release Release) (Binaries, error) {
+	return build(ctx, newProgress(progress), release)
 }
 
-func build(ctx context.Context, progress *progress) (Binaries, error) {
+func build(ctx context.Context, progress *progress, release Release) (Binaries, error) {
+	wanted, err := programs(release)
+	if err != nil {
+		return Binaries{}, err
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return Binaries{}, fmt.Errorf("find the cache folder: %w", err)
@@ -72,8 +67,8 @@ func build(ctx context.Context, progress *progress) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
-	paths := map[string]string{}
-	for _, p := range programs() {
+	var paths []string
+	for _, p := range wanted {
 		source := filepath.Join(sources, p.name)
 		key, err := p.key(ctx, source)
 		if err != nil {
@@ -83,9 +78,9 @@ func build(ctx context.Context, progress *progress) (Binaries, error) {
 		if err := p.ensure(ctx, source, entry, progress); err != nil {
 			return Binaries{}, fmt.Errorf("build %s: %w", p.name, err)
 		}
-		paths[p.name] = filepath.Join(entry, p.name)
+		paths = append(paths, filepath.Join(entry, p.name))
 	}
-	return Binaries{Kubernetes: paths["kubernetes"], CAPI: paths["capi"], IPAM: paths["ipam"]}, nil
+	return Binaries{Kubernetes: paths[0], CAPI: paths[1], IPAM: paths[2]}, nil
 }
 
 // ensure makes the cache entry unless it exists. An entry appears complete, by

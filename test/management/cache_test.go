@@ -28,7 +28,11 @@ func TestLockExcludes(t *testing.T) {
 // A change of a component's files is another cache entry, its place is not.
 func TestKey(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
-	p := programs()[0]
+	wanted, err := programs("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := wanted[0]
 	key := func(dir, content string) string {
 		t.Helper()
 		if err := writeFiles(map[string][]byte{filepath.Join(dir, "main.go"): []byte(content)}); err != nil {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +44,8 @@ type Options struct {
 	KeepDir bool
 	// Progress receives one line per step; nil is silent.
 	Progress io.Writer
+	// Release is that of Cluster API. Clients of Config speak v1beta2 with an older one too.
+	Release Release
 	// RuntimeSDK turns on the feature gate of the Cluster API runtime hooks.
 	RuntimeSDK bool
 	// Workloads makes pods of Deployments. They stay pending: nothing runs them.
@@ -63,6 +66,8 @@ type Cluster struct {
 	launcher   *launcher
 	applier    *applier     // set as soon as kube-apiserver has an address
 	admin      *rest.Config // likewise
+	runtimeSDK bool
+	translate  atomic.Bool // whether Cluster API serves no v1beta2
 	components map[string]*component
 	stop       sync.Once
 }
@@ -76,7 +81,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	progress := newProgress(o.Progress)
-	binaries, err := build(ctx, progress)
+	binaries, err := build(ctx, progress, o.Release)
 	if err != nil {
 		return nil, err
 	}
@@ -111,14 +116,20 @@ func newCluster(o Options, binaries Binaries, progress *progress) (*Cluster, err
 		return nil, err
 	}
 	c := &Cluster{
-		dir:       dir,
-		removeDir: temporary && !o.KeepDir,
-		binaries:  binaries,
-		launcher:  newLauncher(),
+		dir:        dir,
+		removeDir:  temporary && !o.KeepDir,
+		binaries:   binaries,
+		launcher:   newLauncher(),
+		runtimeSDK: o.RuntimeSDK,
 	}
+	old, err := o.Release.onlyV1Beta1()
+	if err != nil {
+		return nil, err
+	}
+	c.translate.Store(old)
 	c.components = map[string]*component{}
 	for _, component := range []*component{
-		c.etcd(), c.apiServer(), c.controllerManager(o.Workloads), c.capi(o.RuntimeSDK), c.ipam(),
+		c.etcd(), c.apiServer(), c.controllerManager(o.Workloads), c.capi(o.Release, o.RuntimeSDK), c.ipam(o.Release),
 	} {
 		component.launcher, component.logFile, component.say = c.launcher, c.LogFile(component.name), progress.say
 		c.components[component.name] = component

@@ -56,7 +56,7 @@ func TestStartError(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the binaries")
 	}
-	binaries, err := Build(t.Context(), t.Output())
+	binaries, err := Build(t.Context(), t.Output(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

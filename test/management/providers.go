@@ -22,7 +22,7 @@ const (
 	providerPorts
 )
 
-func (c *Cluster) capi(runtimeSDK bool) *component {
+func (c *Cluster) capi(release Release, runtimeSDK bool) *component {
 	manifests := manifestsOf(c.binaries.CAPI)
 	return &component{
 		name:    CAPI,
@@ -32,18 +32,23 @@ func (c *Cluster) capi(runtimeSDK bool) *component {
 			return c.installProvider(ctx, manifests, capiNamespace, "capi-", ports[webhookPort])
 		},
 		flags: func(ports []int) []string {
-			return append(c.providerFlags(CAPI, ports),
+			flags := append(c.providerFlags(CAPI, ports),
+				"--diagnostics-address="+loopback.Address(ports[metricsPort]),
+				"--insecure-diagnostics",
 				"--health-addr="+loopback.Address(ports[healthPort]),
 				"--feature-gates=ClusterTopology=true,RuntimeSDK="+strconv.FormatBool(runtimeSDK),
-				// Nothing old is stored here, and the migration would compete with the tests.
-				"--skip-crd-migration-phases=StorageVersionMigration,CleanupManagedFields",
 			)
+			if minor, err := release.minor(); err == nil && minor >= 10 {
+				// Nothing old is stored here, and the migration would compete with the tests.
+				flags = append(flags, "--skip-crd-migration-phases=StorageVersionMigration,CleanupManagedFields")
+			}
+			return flags
 		},
 		ready: c.providerReady("topology/cluster"),
 	}
 }
 
-func (c *Cluster) ipam() *component {
+func (c *Cluster) ipam(release Release) *component {
 	manifests := manifestsOf(c.binaries.IPAM)
 	return &component{
 		name:    IPAM,
@@ -53,8 +58,11 @@ func (c *Cluster) ipam() *component {
 			return c.installProvider(ctx, manifests, ipamNamespace, "capi-ipam-in-cluster-", ports[webhookPort])
 		},
 		flags: func(ports []int) []string {
-			return append(c.providerFlags(IPAM, ports),
-				"--health-probe-bind-address="+loopback.Address(ports[healthPort]))
+			flags := append(c.providerFlags(IPAM, ports), "--health-probe-bind-address="+loopback.Address(ports[healthPort]))
+			if old, err := release.onlyV1Beta1(); err == nil && old {
+				return append(flags, "--metrics-bind-address="+loopback.Address(ports[metricsPort]))
+			}
+			return append(flags, "--diagnostics-address="+loopback.Address(ports[metricsPort]), "--insecure-diagnostics")
 		},
 		ready: c.providerReady("ipaddressclaim"),
 	}
@@ -68,7 +76,5 @@ func (c *Cluster) providerFlags(name string, ports []int) []string {
 		"--webhook-cert-dir=" + c.authority.servingDir(),
 		"--webhook-cert-name=" + filepath.Base(c.authority.servingFile()),
 		"--webhook-key-name=" + filepath.Base(c.authority.servingKey()),
-		"--diagnostics-address=" + loopback.Address(ports[metricsPort]),
-		"--insecure-diagnostics",
 	}
 }

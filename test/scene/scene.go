@@ -3,6 +3,7 @@
 package scene
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -16,7 +17,13 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/management"
 )
 
-var keep = flag.Bool("keep", false, "keep the folder with the logs of the management cluster and of the allocators")
+var (
+	keep    = flag.Bool("keep", false, "keep the folder with the logs of the management cluster and of the allocators")
+	release = flag.String("release", "", `of Cluster API, such as "v1.10"; the newest one if empty`)
+)
+
+// Release is the release of Cluster API that the tests are to run with.
+func Release() management.Release { return management.Release(*release) }
 
 // Scene is a management cluster.
 type Scene struct {
@@ -35,6 +42,7 @@ func Start(ctx context.Context, userAgent string, o management.Options) (*Scene,
 		o.Progress = os.Stderr
 	}
 	o.KeepDir = *keep
+	o.Release = cmp.Or(o.Release, Release())
 	cluster, err := management.Start(ctx, o)
 	if err != nil {
 		return nil, err
@@ -52,7 +60,7 @@ func Start(ctx context.Context, userAgent string, o management.Options) (*Scene,
 // Install installs the chart with the values. No allocator runs yet.
 func (s *Scene) Install(ctx context.Context, values map[string]any) error {
 	var err error
-	if s.Chart, err = chart.Render(ctx, values); err != nil {
+	if s.Chart, err = chart.Render(ctx, values, s.Management.RuntimeVersion()); err != nil {
 		return err
 	}
 	s.Kubeconfig, err = s.Chart.Install(ctx, s.Management)

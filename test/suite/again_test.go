@@ -18,6 +18,9 @@ func TestSameNameAgain(t *testing.T) {
 	for name, seconds := range map[string]int32{"at once": 0, "with a grace period": 8} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t).judged()
+			if seconds > 0 {
+				w.needsGrace()
+			}
 			k := w.gatedClass(bothRoles...)
 			p := w.pool(serving(eitherRole, k), size(4), grace(seconds))
 			c := w.cluster(k)

@@ -204,7 +204,8 @@ func (c *cluster) provision(host string) {
 	if host != "" {
 		c.w.merge(observe.DemoClusters, c.namespace, name, fmt.Sprintf(`{"spec":{"controlPlaneEndpoint":{"host":%q,"port":6443}}}`, host))
 	}
-	c.w.merge(observe.DemoClusters, c.namespace, name, `{"status":{"initialization":{"provisioned":true}}}`, "status")
+	// In the words of both contracts.
+	c.w.merge(observe.DemoClusters, c.namespace, name, `{"status":{"ready":true,"initialization":{"provisioned":true}}}`, "status")
 	c.w.eventually("Cluster API has seen the infrastructure", func() error {
 		if done := c.now().Status.Initialization.InfrastructureProvisioned; done == nil || !*done {
 			return fmt.Errorf("not yet")

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
@@ -115,6 +116,14 @@ func namespaced() poolFunc { return func(o *poolObject) { o.Kind = "InClusterIPP
 // ofExample makes a pool of package provider of it.
 func ofExample() poolFunc {
 	return func(o *poolObject) { o.Kind, o.APIVersion = provider.Kind, provider.Pools.GroupVersion().String() }
+}
+
+// needsGrace skips the test where the IPAM provider hands out what was released at once.
+func (w *world) needsGrace() {
+	w.t.Helper()
+	if w.management.ClusterAPIVersion() != clusterv1.GroupVersion.String() {
+		w.t.Skip("the IPAM provider of this release of Cluster API has no addressReuseGracePeriodSeconds")
+	}
 }
 
 // grace keeps released addresses back for a while.

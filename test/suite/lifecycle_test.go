@@ -16,6 +16,7 @@ import (
 // and reads until when.
 func TestLifecycleRecreateWaitsForTheOldClaim(t *testing.T) {
 	w := newWorld(t)
+	w.needsGrace()
 	k := w.class(declares("clusterVip", text))
 	p := w.pool(serving(controlPlane, k), grace(600))
 	first := w.cluster(k, named("same"))

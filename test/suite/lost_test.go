@@ -19,6 +19,9 @@ func TestClaimDeletedByHand(t *testing.T) {
 	for name, seconds := range map[string]int32{"at once": 0, "with a grace period": 5} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t).judged()
+			if seconds > 0 {
+				w.needsGrace()
+			}
 			k := w.gatedClass(bothRoles...)
 			p := w.pool(serving(eitherRole, k), size(4), grace(seconds))
 			c, other := w.cluster(k), w.cluster(k)

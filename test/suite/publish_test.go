@@ -105,7 +105,7 @@ func TestPublishedClaim(t *testing.T) {
 		if claim.Spec.PoolRef != p.ref() {
 			t.Errorf("claim %s is on %v", claim.Name, claim.Spec.PoolRef)
 		}
-		want := metav1.OwnerReference{APIVersion: clusterv1.GroupVersion.String(), Kind: "Cluster", Name: c.name, UID: c.uid}
+		want := metav1.OwnerReference{APIVersion: w.management.ClusterAPIVersion(), Kind: "Cluster", Name: c.name, UID: c.uid}
 		if len(claim.OwnerReferences) != 1 || claim.OwnerReferences[0] != want {
 			t.Errorf("claim %s has owners %+v", claim.Name, claim.OwnerReferences)
 		}

@@ -101,7 +101,7 @@ func TestUpgradeKeepsClaimsAndMachines(t *testing.T) {
 			}
 		}
 		owners := now.OwnerReferences
-		if len(owners) != 1 || owners[0].UID != o.uid || owners[0].BlockOwnerDeletion != nil || owners[0].APIVersion != clusterv1.GroupVersion.String() {
+		if len(owners) != 1 || owners[0].UID != o.uid || owners[0].BlockOwnerDeletion != nil || owners[0].APIVersion != w.management.ClusterAPIVersion() {
 			t.Errorf("claim %s has owners %+v", claim.Name, owners)
 		}
 		if got := o.address(r); got != o.addresses[r] {
@@ -183,7 +183,7 @@ func TestUpgradeOwnerReference(t *testing.T) {
 	c.becomes(has(controlPlane, p.address(0)))
 	w.eventually("the owner reference is mended", func() error {
 		now := c.claim(controlPlane)
-		if owner := now.OwnerReferences[0]; now.UID != claim.UID || owner.APIVersion != clusterv1.GroupVersion.String() || owner.BlockOwnerDeletion != nil {
+		if owner := now.OwnerReferences[0]; now.UID != claim.UID || owner.APIVersion != w.management.ClusterAPIVersion() || owner.BlockOwnerDeletion != nil {
 			return fmt.Errorf("it is %+v of claim %s", owner, now.UID)
 		}
 		return nil

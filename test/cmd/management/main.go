@@ -1,7 +1,7 @@
 // Command management runs a Cluster API management cluster for tests and demos
 // on this machine, until it is interrupted:
 //
-//	go run ./cmd/management [-dir D | -keep] [-runtime-sdk]
+//	go run ./cmd/management [-dir D | -keep] [-runtime-sdk] [-release v1.10]
 //	go run ./cmd/management -build   # only compile the components, for later
 package main
 
@@ -22,9 +22,10 @@ func main() {
 	flag.StringVar(&options.Dir, "dir", "", "empty folder for data and logs, kept at the end (default: a temporary one)")
 	flag.BoolVar(&options.KeepDir, "keep", false, "keep the temporary folder at the end")
 	flag.BoolVar(&options.RuntimeSDK, "runtime-sdk", false, "turn on the RuntimeSDK feature gate of Cluster API")
+	release := flag.String("release", "", `of Cluster API, such as "v1.10"; the newest one if empty`)
 	build := flag.Bool("build", false, "compile the components, which takes minutes the first time, and end")
 	flag.Parse()
-	options.Progress = os.Stderr
+	options.Progress, options.Release = os.Stderr, management.Release(*release)
 	if err := run(options, *build); err != nil {
 		fmt.Fprintln(os.Stderr, "management:", err)
 		os.Exit(1)
@@ -35,7 +36,7 @@ func run(options management.Options, build bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if build {
-		_, err := management.Build(ctx, options.Progress)
+		_, err := management.Build(ctx, options.Progress, options.Release)
 		return err
 	}
 	cluster, err := management.Start(ctx, options)
