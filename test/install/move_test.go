@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -158,11 +159,20 @@ func move(t *testing.T, config string, source, target *environment) {
 	}
 }
 
-// provisioned waits until Cluster API says of the Clusters what clusterctl asks for.
+// provisioned waits until Cluster API says of the Clusters what clusterctl asks for, and
+// has removed the Secrets that it holds what it makes of a new Cluster together by:
+// clusterctl gives up when something goes away that it has seen.
 func (e *environment) provisioned(t *testing.T, names []string) {
 	t.Helper()
 	for _, name := range names {
 		e.hasConditions(t, name, "InfrastructureReady", "ControlPlaneInitialized")
+		scene.Until(t, patience, "the topology of "+name+" has settled", func() error {
+			_, err := e.typed.CoreV1().Secrets(metav1.NamespaceDefault).Get(t.Context(), name+"-shim", metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return fmt.Errorf("there is its Secret: %w", err)
+		})
 	}
 }
 

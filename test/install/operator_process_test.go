@@ -18,7 +18,7 @@ import (
 func (e *environment) operatorKinds(t *testing.T, o operator) []string {
 	t.Helper()
 	dir := o.goCommand(t, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api-operator")
-	files, err := filepath.Glob(filepath.Join(dir, "config/crd/bases/*.yaml"))
+	files, err := filepath.Glob(filepath.Join(dir, "config", "crd", "bases", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("there are no kinds in %s: %v", dir, err)
 	}

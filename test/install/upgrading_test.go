@@ -68,7 +68,7 @@ spec: {clientConfig: {service: {name: old, namespace: capi-system, port: 443}}}
 `
 
 var (
-	commands    = regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$")
+	commands    = regexp.MustCompile("(?s)\n *```sh\n(.*?\n) *```\n")
 	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 )
 
