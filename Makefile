@@ -37,7 +37,7 @@ bench: ## time the allocation for N clusters (N=100)
 generate: ## write pkg/generated anew
 	scripts/generate
 
-validate: ## generated code, format, vet, lint, who imports whom, go.mod, scripts
+validate: ## generated code, format, vet, lint, who imports whom, go.mod, scripts, workflows
 	scripts/validate
 
 package: ## assemble the container image as out/capi-vip-allocator-image.tar, without a container engine

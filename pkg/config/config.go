@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -106,10 +107,22 @@ func (c *Config) Validate() error {
 	for _, workspace := range c.FleetWorkspaces {
 		check(len(validation.IsDNS1123Label(workspace)) == 0, "fleet-workspaces", "%q is no namespace name", workspace)
 	}
+	namespace, name := c.ElectionLease()
+	check(len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0,
+		"leader-election-id", "%q is neither a name nor namespace/name", c.LeaseName)
 	check(c.LeaseDuration > c.RenewDeadline, "leader-elect-lease-duration", "%s is not longer than the renew deadline %s", c.LeaseDuration, c.RenewDeadline)
 	check(c.RenewDeadline > c.RetryPeriod+c.RetryPeriod/5, "leader-elect-renew-deadline", "%s is not 1.2 times longer than the retry period %s", c.RenewDeadline, c.RetryPeriod)
 	check(c.RetryPeriod > 0, "leader-elect-retry-period", "%s is not positive", c.RetryPeriod)
 	return errors.Join(errs...)
+}
+
+// ElectionLease tells where the Lease of the leader election is. The Cluster API operator
+// writes namespace and name into one flag.
+func (c *Config) ElectionLease() (namespace, name string) {
+	if namespace, name, both := strings.Cut(c.LeaseName, "/"); both {
+		return namespace, name
+	}
+	return c.LeaseNamespace, c.LeaseName
 }
 
 func checkAddress(address string) error {

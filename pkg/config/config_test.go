@@ -74,6 +74,22 @@ func TestEveryFlagReachesItsField(t *testing.T) {
 	}
 }
 
+// The operator makes one value of the two fields that users have.
+func TestTheLeaseMayBeInAnotherNamespace(t *testing.T) {
+	for id, want := range map[string]string{"mine": "capi-vip-allocator-system/mine", "other/mine": "other/mine"} {
+		c := parse(t, "--leader-election-id="+id)
+		if err := c.Validate(); err != nil {
+			t.Error(err)
+		}
+		if namespace, name := c.ElectionLease(); namespace+"/"+name != want {
+			t.Errorf("%s means Lease %s/%s, want %s", id, namespace, name, want)
+		}
+		if c.LeaseNamespace != "capi-vip-allocator-system" {
+			t.Errorf("%s moves everything else to %s", id, c.LeaseNamespace)
+		}
+	}
+}
+
 // A provider that refused one of these would not start wherever somebody sets it.
 func TestFlagsThatTheOperatorAddsAreAccepted(t *testing.T) {
 	c := parse(
@@ -129,6 +145,8 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"--propagate=on", `--propagate: "on"`},
 		{"--propagate=", `--propagate: ""`},
 		{"--fleet-workspaces=fleet-default,*", `--fleet-workspaces: "*"`},
+		{"--leader-election-id=", `--leader-election-id: ""`},
+		{"--leader-election-id=a/b/c", `--leader-election-id: "a/b/c"`},
 		{"--leader-elect-lease-duration=10s", "--leader-elect-lease-duration: 10s"},
 		{"--leader-elect-renew-deadline=2400ms", "--leader-elect-renew-deadline: 2.4s"},
 		{"--leader-elect-retry-period=0s", "--leader-elect-retry-period: 0s"},
@@ -178,6 +196,7 @@ func TestDropConcurrency(t *testing.T) {
 		{"drops a flag with its value as the next argument", []string{"--a", "--cluster-concurrency", "4", "--b"}, []string{"--a", "--b"}},
 		{"drops a flag at the end", []string{"--a", "--cluster-concurrency"}, []string{"--a"}},
 		{"drops an empty value", []string{"--cluster-concurrency=", "--b"}, []string{"--b"}},
+		{"drops kinds with their group", []string{"--cluster.cluster.x-k8s.io-concurrency=1", "--b"}, []string{"--b"}},
 		{"drops kinds with digits and dashes", []string{"--ip-pool-v2-concurrency=1"}, []string{}},
 		{"leaves what only ends alike", []string{"--concurrency=1", "-concurrency", "cluster-concurrency=4"}, []string{"--concurrency=1", "-concurrency", "cluster-concurrency=4"}},
 		{"copes with nothing", nil, []string{}},

@@ -32,7 +32,7 @@ func (c *Config) BindFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&c.FleetWorkspaces, "fleet-workspaces", c.FleetWorkspaces, "namespaces of hand-made Fleet Clusters that may ask for the VIPs of a Cluster by the labels vip.capi.gorizond.io/cluster-name and cluster-namespace")
 
 	flags.BoolVar(&c.LeaderElect, "leader-elect", c.LeaderElect, "write only while holding the Lease, so that replicas can stand by")
-	flags.StringVar(&c.LeaseName, "leader-election-id", c.LeaseName, "name of the Lease")
+	flags.StringVar(&c.LeaseName, "leader-election-id", c.LeaseName, "name of the Lease, or namespace/name")
 	flags.DurationVar(&c.LeaseDuration, "leader-elect-lease-duration", c.LeaseDuration, "how long a standby waits for a leader that is silent")
 	flags.DurationVar(&c.RenewDeadline, "leader-elect-renew-deadline", c.RenewDeadline, "how long a leader tries to renew before it gives up")
 	flags.DurationVar(&c.RetryPeriod, "leader-elect-retry-period", c.RetryPeriod, "time between attempts to acquire or renew")
@@ -68,7 +68,8 @@ func hide(flags *pflag.FlagSet, names ...string) {
 	}
 }
 
-var concurrency = regexp.MustCompile(`^--[a-z0-9-]+-concurrency(=.*)?$`)
+// A kind may be named with its group: --cluster.cluster.x-k8s.io-concurrency.
+var concurrency = regexp.MustCompile(`^--[a-z0-9.-]+-concurrency(=.*)?$`)
 
 // DropConcurrency removes flags of the form --<kind>-concurrency, of which the
 // Cluster API operator adds one for each kind that a user names.

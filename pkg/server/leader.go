@@ -101,14 +101,15 @@ func (s *server) elector(ctx context.Context) (*elector, error) {
 		return nil, fmt.Errorf("identity for leader election: %w", err)
 	}
 	identity := host + "_" + string(uuid.NewUUID())
-	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, s.config.LeaseNamespace, s.config.LeaseName,
+	namespace, name := s.config.ElectionLease()
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, namespace, name,
 		s.client.CoreV1(), s.client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity})
 	if err != nil {
-		return nil, fmt.Errorf("lease %s/%s: %w", s.config.LeaseNamespace, s.config.LeaseName, err)
+		return nil, fmt.Errorf("lease %s/%s: %w", namespace, name, err)
 	}
 	e := &elector{stopped: make(chan struct{})}
 	e.LeaderElector, err = leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, Name: s.config.LeaseName,
+		Lock: lock, Name: name,
 		LeaseDuration: s.config.LeaseDuration, RenewDeadline: s.config.RenewDeadline, RetryPeriod: s.config.RetryPeriod,
 		// A standby takes over at its next attempt instead of waiting for expiry.
 		ReleaseOnCancel: true,

@@ -88,14 +88,13 @@ providers:
 var providers = schema.GroupVersionResource{Group: "clusterctl.cluster.x-k8s.io", Version: "v1alpha3", Resource: "providers"}
 
 // prepareClusterctl makes what clusterctl wants to find, cert-manager and Cluster API
-// as if it had installed them, and returns its configuration.
-func (e *environment) prepareClusterctl(t *testing.T) (config string) {
+// as if it had installed them.
+func (e *environment) prepareClusterctl(t *testing.T, config string) {
 	t.Helper()
 	for name, kind := range map[string]string{"issuer": "Issuer", "certificate": "Certificate"} {
 		e.Apply(t, fmt.Sprintf(certManager, name, kind))
 	}
 	e.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: capi-system}}")
-	config = repository(t)
 	c, err := client.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +105,6 @@ func (e *environment) prepareClusterctl(t *testing.T) (config string) {
 		t.Fatal("clusterctl deleted what is not there")
 	}
 	e.Apply(t, coreProvider)
-	return config
 }
 
 // The real clusterctl installs, upgrades and deletes the provider. A Cluster with a
@@ -114,7 +112,9 @@ func (e *environment) prepareClusterctl(t *testing.T) (config string) {
 func TestClusterctl(t *testing.T) {
 	e := newEnvironment(t)
 	e.useExamples(t)
-	c, err := client.New(t.Context(), e.prepareClusterctl(t))
+	config := repository(t)
+	e.prepareClusterctl(t, config)
+	c, err := client.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

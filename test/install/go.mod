@@ -7,6 +7,7 @@ replace github.com/gorizond/capi-vip-allocator/test => ../
 require (
 	github.com/google/go-containerregistry v0.20.6
 	github.com/gorizond/capi-vip-allocator/test v0.0.0
+	golang.org/x/sync v0.24.0
 	helm.sh/helm/v3 v3.21.4
 	k8s.io/api v0.36.3
 	k8s.io/apimachinery v0.36.3
@@ -124,7 +125,6 @@ require (
 	golang.org/x/crypto v0.56.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect

@@ -71,7 +71,8 @@ type shell struct {
 	tools, dir, repository string
 }
 
-func (s *shell) types(t *testing.T, code string) {
+// types returns what is printed.
+func (s *shell) types(t *testing.T, code string) string {
 	t.Helper()
 	download := "https://github.com/gorizond/capi-vip-allocator/releases/download/" + appVersion(t)
 	code = strings.NewReplacer(
@@ -92,14 +93,14 @@ func (s *shell) types(t *testing.T, code string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(out)
 }
 
 // What the documents tell users to type installs the allocator, and takes it away.
 func TestReadme(t *testing.T) {
 	e := newEnvironment(t)
 	e.useExamples(t)
-	config := e.prepareClusterctl(t)
-	s := &shell{environment: e, tools: e.tools(t), dir: t.TempDir(), repository: filepath.Dir(config)}
+	s := e.shell(t)
 	for name, way := range map[string]struct{ install, uninstall string }{
 		"helm":       {"### Helm", "### By Helm"},
 		"clusterctl": {"### clusterctl", "### By clusterctl"},
