@@ -28,17 +28,21 @@ type screen struct {
 
 // newScreen colours and wraps on a terminal only.
 func newScreen(out io.Writer) *screen {
-	s := &screen{out: plain{out}, now: time.Now()}
+	s := &screen{now: time.Now()}
 	if file, isFile := out.(*os.File); isFile && term.IsTerminal(int(file.Fd())) {
 		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		s.width, _, _ = term.GetSize(int(file.Fd()))
 	}
+	s.out = plain{out, s.colour}
 	return s
 }
 
 // plain lets through what prints as it is, lines, and the colours of a screen: what users
 // typed on a Cluster must not steer the terminal of who looks at it.
-type plain struct{ out io.Writer }
+type plain struct {
+	out    io.Writer
+	colour bool
+}
 
 var ownColours = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33)m")
 
@@ -55,6 +59,9 @@ func (p plain) Write(data []byte) (int, error) {
 	var out strings.Builder
 	last := 0
 	for _, at := range ownColours.FindAllStringIndex(words, -1) {
+		if !p.colour {
+			break
+		}
 		out.WriteString(clean(words[last:at[0]]))
 		out.WriteString(words[at[0]:at[1]])
 		last = at[1]

@@ -16,7 +16,7 @@ func TestTheScreenPrintsWhatIsPlain(t *testing.T) {
 		strings.Repeat("\x1b[31", 3) + "m": "?[31?[31\x1b[31m",
 	} {
 		var out strings.Builder
-		newScreen(&out).print("%s", text)
+		(&screen{out: plain{&out, true}}).print("%s", text)
 		if out.String() != want {
 			t.Errorf("%q is printed as %q, want %q", text, out.String(), want)
 		}
@@ -26,11 +26,15 @@ func TestTheScreenPrintsWhatIsPlain(t *testing.T) {
 // Every colour of the screen reaches it.
 func TestTheScreenKnowsItsColours(t *testing.T) {
 	var out strings.Builder
-	s := newScreen(&out)
-	s.colour = true
+	s := &screen{out: plain{&out, true}, colour: true}
 	words := s.good("a") + s.bad("b") + s.warn("c") + s.faint("d") + s.bold("e") + s.bold(s.warn("f"))
 	s.print("%s", words)
 	if out.String() != words {
 		t.Errorf("%q is printed as %q", words, out.String())
+	}
+	out.Reset()
+	newScreen(&out).print("%s", "\x1b[31mred")
+	if out.String() != "?[31mred" {
+		t.Errorf("without colours %q is printed", out.String())
 	}
 }

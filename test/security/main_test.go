@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds each wait for something that takes a second or two on an idle machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // environment is what all tests share: one allocator that serves every Cluster.
 type environment struct {

@@ -115,7 +115,7 @@ func (u *user) awaitRights(pools bool) {
 	}
 }
 
-// classes makes a ClusterClass with the usual variables, gated by the first, in each of
+// classes makes a ClusterClass with the usual variables, gated by both, in each of
 // the namespaces, and waits until Cluster API has read them.
 func (w *world) classes(name string, namespaces ...string) {
 	w.t.Helper()
@@ -135,7 +135,7 @@ spec:
   - name: vip
     definitions:
     - selector: {apiVersion: infrastructure.cluster.x-k8s.io/v1beta2, kind: DemoClusterTemplate, matchResources: {infrastructureCluster: true}}
-      jsonPatches: [{op: add, path: /spec/template/spec/controlPlaneEndpoint/host, valueFrom: {variable: clusterVip}}]
+      jsonPatches: [{op: add, path: /spec/template/spec/controlPlaneEndpoint/host, valueFrom: {variable: clusterVip}}, {op: add, path: /spec/template/spec/ingressVIP, valueFrom: {variable: ingressVip}}]
 `, name, namespace))
 	}
 	for _, namespace := range namespaces {
