@@ -50,7 +50,7 @@ func (c *Clients) Served() Served { return c.served }
 // ResourceForGVK says where a kind is found; Kinds are where they would be at v1beta2.
 func (c *Clients) ResourceForGVK(gvk schema.GroupVersionKind) (schema.GroupVersionResource, bool, error) {
 	if !c.served.translates(gvk) {
-		return c.SharedClientFactory.ResourceForGVK(gvk) //nolint:wrapcheck // not ours to explain
+		return c.SharedClientFactory.ResourceForGVK(gvk)
 	}
 	resource, _ := meta.UnsafeGuessKindToResource(gvk)
 	return resource, true, nil
@@ -100,7 +100,7 @@ func (d decoding) Decode(data []byte, defaults *schema.GroupVersionKind, into ru
 		return nil, &gvk, err
 	}
 	if object == nil {
-		return d.Decoder.Decode(data, defaults, into) //nolint:wrapcheck // as without us
+		return d.Decoder.Decode(data, defaults, into)
 	}
 	if into == nil {
 		return object, &gvk, nil
@@ -159,7 +159,7 @@ type encoding struct{ runtime.Encoder }
 func (e encoding) Encode(object runtime.Object, w io.Writer) error {
 	gvks, _, err := schemes.All.ObjectKinds(object)
 	if err != nil || !slices.Contains(Kinds(), gvks[0]) {
-		return e.Encoder.Encode(object, w) //nolint:wrapcheck // as without us
+		return e.Encoder.Encode(object, w)
 	}
 	data, err := json.Marshal(object)
 	if err != nil {

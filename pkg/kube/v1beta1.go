@@ -29,7 +29,7 @@ import (
 func Decode(object *unstructured.Unstructured, into any) error {
 	gvk := object.GroupVersionKind()
 	if !isOldKind(gvk) {
-		return runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, into) //nolint:wrapcheck // the caller names the object
+		return runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, into)
 	}
 	data, err := object.MarshalJSON()
 	if err != nil {

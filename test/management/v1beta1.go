@@ -53,7 +53,7 @@ func (t translator) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := translateBody(request); err != nil {
 		return nil, err
 	}
-	response, err := t.next.RoundTrip(request)
+	response, err := t.next.RoundTrip(request) //nolint:bodyclose // it is closed below, or by the caller
 	if err != nil {
 		return nil, err
 	}
