@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -138,6 +139,10 @@ func passageOf(ctx context.Context) (*passage, bool) {
 func (p *Proxy) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := parse(r)
+		// A client that a hook stops must have sent all of it.
+		if err := receive(r); err != nil {
+			panic(http.ErrAbortHandler)
+		}
 		rules := p.matching(request)
 		refusal, lost := before(r.Context(), request, rules)
 		switch {
@@ -149,6 +154,13 @@ func (p *Proxy) handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, &passage{request, rules})))
 		}
 	})
+}
+
+// receive reads the whole body of a request.
+func receive(r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err
 }
 
 var errReplyLost = errors.New("the reply is lost")
