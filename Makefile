@@ -22,6 +22,9 @@ test: ## every test: the core, then all behaviour on a real API server
 test-unit: ## only the tests that need no API server
 	scripts/test unit
 
+test-long: ## faults, crowds and random histories in full, which takes hours (ARGS="-histories 5000")
+	scripts/test long $(ARGS)
+
 bench: ## time the allocation for N clusters (N=100)
 	N=$(N) scripts/bench $(ARGS)
 
@@ -43,4 +46,4 @@ release: ## write the files of a release to out/
 clean: ## remove bin, dist and out
 	scripts/clean
 
-.PHONY: help build run demo management test test-unit bench generate validate package docker-build release clean
+.PHONY: help build run demo management test test-unit test-long bench generate validate package docker-build release clean

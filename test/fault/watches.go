@@ -157,7 +157,7 @@ func (s *stream) Close() error {
 		s.proxy.mutex.Lock()
 		delete(s.proxy.streams, s)
 		s.proxy.mutex.Unlock()
-		s.PipeReader.CloseWithError(io.ErrUnexpectedEOF)
+		_ = s.CloseWithError(io.ErrUnexpectedEOF)
 		_ = s.pipe.CloseWithError(io.ErrUnexpectedEOF)
 		err = s.source.Close()
 	})
