@@ -25,6 +25,9 @@ test-compat: ## the main behaviour with a Cluster API that serves only v1beta1, 
 test-unit: ## only the tests that need no API server
 	scripts/test unit
 
+test-long: ## faults, crowds and random histories in full, which takes hours (ARGS="-histories 5000")
+	scripts/test long $(ARGS)
+
 fuzz: ## run every fuzz target for FUZZTIME=30s, or those that NAME matches
 	FUZZTIME=$(FUZZTIME) scripts/fuzz $(NAME)
 
@@ -52,4 +55,4 @@ release: ## write the files of a release to out/
 clean: ## remove bin, dist and out
 	scripts/clean
 
-.PHONY: help build run demo management test test-compat test-unit fuzz vulncheck bench bench-scale generate validate package docker-build release clean
+.PHONY: help build run demo management test test-compat test-unit test-long fuzz vulncheck bench bench-scale generate validate package docker-build release clean

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rancher/lasso/pkg/client"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,6 +59,24 @@ func TestAClusterIsReadLiveIfTheCacheStaysBehind(t *testing.T) {
 		if version != step.want || reads != step.reads {
 			t.Errorf("%s: version %q after %d live reads, want %q after %d", step.what, version, reads, step.want, step.reads)
 		}
+	}
+}
+
+// A panic over one Cluster is an error of that pass, which the queue repeats. It is
+// counted, and does not keep the process from stopping.
+func TestAPanicCostsOnePass(t *testing.T) {
+	h, registry := newTestHandler(t) // without waiters, which every pass asks
+	h.underWay, h.stopping = &sync.RWMutex{}, make(chan struct{})
+	_, err := h.onChange("a/b", clusterOf("a", "b", "u"))
+	if err == nil || !strings.Contains(err.Error(), "panic while handling Cluster a/b") {
+		t.Errorf("the error is %v", err)
+	}
+	const series = "capi_vip_allocator_panics_total"
+	if err := testutil.GatherAndCompare(registry, strings.NewReader("# HELP "+series+" Panics that were recovered while handling a Cluster.\n# TYPE "+series+" counter\n"+series+" 1\n"), series); err != nil {
+		t.Error(err)
+	}
+	if !h.underWay.TryLock() {
+		t.Error("the pass seems to be under way for ever")
 	}
 }
 

@@ -61,8 +61,16 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 		return
 	}
 	lease := k.observer.leases.Cached(kube.LeaseName(key))
-	if lease == nil || k.needed(lease, key) {
+	if lease == nil {
 		k.queue.Forget(address)
+		return
+	}
+	if needed, sure := k.needed(lease, key); needed {
+		if sure {
+			k.queue.Forget(address)
+		} else {
+			k.queue.AddRateLimited(address)
+		}
 		return
 	}
 	if err := k.observer.leases.Release(ctx, lease); err != nil {
@@ -74,25 +82,31 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 	logrus.WithFields(logrus.Fields{"address": key.Unmap().String(), "cluster": kube.Holder(lease).Cluster}).Info("Released the Lease of an address")
 }
 
-// needed tells whether the holder exists and still carries or claims the address.
-func (k *leaseKeeper) needed(lease *coordinationv1.Lease, key netip.Addr) bool {
+// needed tells whether the holder exists and still carries or claims the address. It is
+// not sure while the holder has a claim whose address is not to be seen: that is about
+// to come, or gone already and the claim goes next, without a word of the address.
+func (k *leaseKeeper) needed(lease *coordinationv1.Lease, key netip.Addr) (needed, sure bool) {
 	holder := kube.Holder(lease)
 	clusters, err := k.observer.clusters.GetByIndex(byUID, holder.ClusterUID)
 	if err != nil {
-		return true
+		return true, false
 	}
 	if len(clusters) == 0 {
-		return false
+		return false, true
 	}
 	view := kube.Cluster(clusters[0])
 	if vip.Addresses(&view)[key] {
-		return true
+		return true, true
 	}
 	claim, err := k.observer.claim(&view, holder.Role, k.observer.pools.Scope())
-	if err != nil || claim == nil || claim.Address == nil {
-		// Its claim may be bound and not visible yet: better to keep a Lease too long.
-		return err != nil || (claim != nil && claim.Bound)
+	switch {
+	case err != nil:
+		return true, false
+	case claim == nil:
+		return false, true
+	case claim.Address == nil:
+		return claim.Bound, !claim.Bound
 	}
 	other, ok := vip.Key(claim.Address.Text)
-	return ok && other == key
+	return ok && other == key, true
 }

@@ -87,6 +87,9 @@ func (p *patch) ops() []PatchOp {
 	w := &opWriter{}
 	w.test("/metadata/uid", p.cluster.UID)
 	w.test("/spec/paused", paused)
+	if !p.cluster.Deleting {
+		w.test("/metadata/deletionTimestamp", nil)
+	}
 	if p.cluster.ClassField != "" {
 		w.test(p.cluster.ClassField, p.cluster.Class.Name)
 	}

@@ -39,6 +39,14 @@ func stamped(name, vip string) string {
 		`", vip.capi.gorizond.io/ingress-written: none}}}`
 }
 
+func paused(name, vip string) string {
+	text := `{kind: Cluster, metadata: {name: ` + name + `, annotations: {vip.capi.gorizond.io/ingress-vip: "` + vip + `"`
+	if vip != "" {
+		text += `, vip.capi.gorizond.io/ingress-written: none`
+	}
+	return text + `}}, spec: {paused: true}}`
+}
+
 func claim(name, pool string) string {
 	return `{kind: IPAddressClaim, metadata: {name: ` + name + `, labels: {vip.capi.gorizond.io/role: ingress},
 		ownerReferences: [{uid: owner}]}, spec: {poolRef: {name: ` + pool + `}}}`
@@ -96,6 +104,17 @@ func TestRules(t *testing.T) {
 			p.play(address("x", "10.0.0.1"), true)
 			p.play(stamped("a", "10.0.0.1"))
 		}, "published is bound"},
+		"published for a paused Cluster": {func(p *tape) {
+			p.play(address("x", "10.0.0.1"))
+			p.play(paused("a", ""))
+			p.play(paused("a", "10.0.0.1"))
+		}, "who rests is left alone"},
+		"published, then paused": {func(p *tape) {
+			p.play(address("x", "10.0.0.1"))
+			p.play(cluster("a", ""))
+			p.play(stamped("a", "10.0.0.1"))
+			p.play(paused("a", "10.0.0.1"))
+		}, ""},
 		"created with a stamp": {func(p *tape) { p.play(stamped("a", "10.0.0.1")) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,7 @@
 //   - the spec of a claim never changes
 //   - a VIP that the allocator published from a claim is the address to which that
 //     claim was bound then
+//   - no VIP is published for a Cluster that is paused or being deleted
 //
 // What a user does to a Cluster breaks the same promises, so a test in which users
 // do so leaves that namespace out.

@@ -47,11 +47,36 @@ func (c *Checker) judgeCluster(h *history) {
 	if len(h.versions) < 2 {
 		return
 	}
+	c.judgeRest(h)
 	before := endpointBefore(h)
 	now := textAt(last.object, "spec", "controlPlaneEndpoint", "host")
 	if before != "" && now != "" && before != now {
 		c.violate("an endpoint stays", fmt.Sprintf("the endpoint was %s and becomes %s", before, now), h)
 	}
+}
+
+// judgeRest compares what only the allocator writes in the last two versions of a
+// Cluster that rests in both.
+func (c *Checker) judgeRest(h *history) {
+	before, now := h.versions[len(h.versions)-2].object, h.last().object
+	if !rests(before) || !rests(now) {
+		return
+	}
+	for _, r := range roles {
+		if value := now.GetAnnotations()[r.written()]; value != "" && value != before.GetAnnotations()[r.written()] {
+			c.violate("who rests is left alone", fmt.Sprintf("a VIP was published for role %s of a Cluster that is paused or being deleted", r.name), h)
+		}
+	}
+}
+
+// rests tells whether a Cluster is paused, by a user, or being deleted.
+func rests(o *unstructured.Unstructured) bool {
+	if _, held := o.GetAnnotations()[prefix+"held"]; held {
+		return false
+	}
+	_, annotated := o.GetAnnotations()["cluster.x-k8s.io/paused"]
+	paused, _, _ := unstructured.NestedBool(o.Object, "spec", "paused")
+	return annotated || paused || o.GetDeletionTimestamp() != nil
 }
 
 // judgeRoles compares the two roles of one Cluster.

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -68,7 +69,7 @@ func Start(config *rest.Config) (*Proxy, error) {
 	quiet := log.New(io.Discard, "", 0) // what a broken connection is about is known to the test
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:      transport,
+		Transport:      &wire{p, transport},
 		FlushInterval:  -1, // events must not wait in a buffer
 		ModifyResponse: p.answered,
 		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
@@ -130,16 +131,36 @@ type passage struct {
 
 type passageKey struct{}
 
+func passageOf(ctx context.Context) (*passage, bool) {
+	way, ok := ctx.Value(passageKey{}).(*passage)
+	return way, ok
+}
+
 func (p *Proxy) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := parse(r)
-		rules := p.matching(request)
-		if refusal := before(r.Context(), request, rules); refusal != nil {
-			refusal.answer(w)
-			return
+		// A client that a hook stops must have sent all of it.
+		if err := receive(r); err != nil {
+			panic(http.ErrAbortHandler)
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, &passage{request, rules})))
+		rules := p.matching(request)
+		refusal, lost := before(r.Context(), request, rules)
+		switch {
+		case refusal != nil:
+			refusal.answer(w)
+		case lost:
+			panic(http.ErrAbortHandler) // breaks the connection
+		default:
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, &passage{request, rules})))
+		}
 	})
+}
+
+// receive reads the whole body of a request.
+func receive(r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err
 }
 
 var errReplyLost = errors.New("the reply is lost")
@@ -147,20 +168,20 @@ var errReplyLost = errors.New("the reply is lost")
 // answered is called when the API server's answer begins. An error breaks the
 // client's connection.
 func (p *Proxy) answered(response *http.Response) error {
-	way, ok := response.Request.Context().Value(passageKey{}).(*passage)
+	way, ok := passageOf(response.Request.Context())
 	if !ok {
 		return nil
-	}
-	if Writes(way.request) {
-		p.mutex.Lock()
-		p.writes = append(p.writes, Write{way.request, response.StatusCode})
-		p.mutex.Unlock()
 	}
 	if after(way.request, response.StatusCode, way.rules) {
 		return errReplyLost
 	}
-	if way.request.Verb == "watch" {
-		response.Body = p.newStream(way.request, response.Body)
+	for _, armed := range way.rules {
+		if armed.rule.Truncate > 0 {
+			response.Body = &truncated{response.Body, armed.rule.Truncate}
+		}
+	}
+	if way.request.Verb == "watch" && response.StatusCode == http.StatusOK {
+		response.Body = p.newStream(way.request, response)
 	}
 	return nil
 }

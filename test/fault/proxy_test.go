@@ -35,6 +35,7 @@ func start(t *testing.T) (*backend, *Proxy, *http.Client) {
 			fmt.Fprint(w, "done")
 			return
 		}
+		w.Header().Set("Content-Type", "application/json")
 		w.(http.Flusher).Flush()
 		for {
 			select {

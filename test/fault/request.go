@@ -1,8 +1,10 @@
 package fault
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // Request says what a client asks of the API server, in the words of RBAC.
@@ -14,6 +16,7 @@ type Request struct {
 	Namespace   string
 	Name        string // "" where the request names no object, as on create
 	Path        string
+	Rest        bool // a list that goes on where an earlier answer ended
 }
 
 // Match chooses requests.
@@ -45,6 +48,20 @@ func In(namespace string, m Match) Match {
 	return func(r Request) bool { return r.Namespace == namespace && m(r) }
 }
 
+// Sometimes matches that share of what m matches, drawn from the seed.
+func Sometimes(seed uint64, share float64, m Match) Match {
+	random := rand.New(rand.NewPCG(seed, seed))
+	var mutex sync.Mutex
+	return func(r Request) bool {
+		if !m(r) {
+			return false
+		}
+		mutex.Lock()
+		defer mutex.Unlock()
+		return random.Float64() < share
+	}
+}
+
 // String is the request in one line.
 func (r Request) String() string {
 	what := r.Resource
@@ -62,7 +79,7 @@ func (r Request) String() string {
 //	/api/v1/… or /apis/<group>/<version>/…, then
 //	[namespaces/<namespace>/]<resource>[/<name>[/<subresource>]]
 func parse(r *http.Request) Request {
-	q := Request{Path: r.URL.Path}
+	q := Request{Path: r.URL.Path, Rest: r.URL.Query().Get("continue") != ""}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
 	case len(parts) > 2 && parts[0] == "api":

@@ -21,21 +21,36 @@ type Rule struct {
 	Delay time.Duration
 	// Before is called before the API server sees the request.
 	Before func(Request)
+	// DropRequest breaks the connection, and the API server sees nothing.
+	DropRequest bool
 	// Refuse answers in place of the API server, which sees nothing.
 	Refuse *Refusal
+	// Duplicate sends the request twice, as something on the way does that takes the
+	// first one for lost. The client hears the second answer.
+	Duplicate bool
 	// After is called when the API server has answered with that status code, and
 	// the client has not heard of it.
 	After func(r Request, code int)
 	// DropReply loses the answer: the API server has done what was asked, and the
 	// client sees its connection break.
 	DropReply bool
+	// Truncate breaks the connection after so many bytes of the answer's body. 0 lets
+	// all of it pass.
+	Truncate int64
 }
 
 // Refusal is an answer of the API server's kind.
 type Refusal struct {
 	Code       int // of HTTP
 	RetryAfter time.Duration
+	Reason     string // such as Conflict; client-go tells most errors apart by it
 	Message    string
+}
+
+// Expired is what the API server answers where the version that a watch or the rest of
+// a list asks for is forgotten.
+func Expired() *Refusal {
+	return &Refusal{Code: http.StatusGone, Reason: "Expired", Message: "too old resource version"}
 }
 
 // Armed is a rule in force.
@@ -106,9 +121,9 @@ func (p *Proxy) matching(r Request) []*Armed {
 	return result
 }
 
-// before does what comes before the API server, and returns a refusal if it is not
-// to see the request.
-func before(ctx context.Context, r Request, rules []*Armed) *Refusal {
+// before does what comes before the API server. It is not to see the request if there
+// is a refusal or if the request is lost.
+func before(ctx context.Context, r Request, rules []*Armed) (refusal *Refusal, lost bool) {
 	for _, armed := range rules {
 		if armed.rule.Delay > 0 {
 			select {
@@ -119,12 +134,12 @@ func before(ctx context.Context, r Request, rules []*Armed) *Refusal {
 		if armed.rule.Before != nil {
 			armed.rule.Before(r)
 		}
-		if armed.rule.Refuse != nil {
+		if armed.rule.Refuse != nil || armed.rule.DropRequest {
 			armed.done()
-			return armed.rule.Refuse
+			return armed.rule.Refuse, armed.rule.DropRequest
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // after does what comes after the API server and tells whether its answer is lost.
@@ -144,13 +159,18 @@ func (r *Refusal) answer(w http.ResponseWriter) {
 	if r.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(r.RetryAfter.Seconds())))
 	}
+	w.WriteHeader(r.Code)
+	_, _ = w.Write(r.status()) // the client may be gone
+}
+
+// status is the refusal as an object of the API.
+func (r *Refusal) status() []byte {
 	message := r.Message
 	if message == "" {
 		message = fmt.Sprintf("the proxy refuses with %d", r.Code)
 	}
 	body, _ := json.Marshal(map[string]any{ // strings and numbers always marshal
-		"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": r.Code, "message": message,
+		"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": r.Code, "reason": r.Reason, "message": message,
 	})
-	w.WriteHeader(r.Code)
-	_, _ = w.Write(body) // the client may be gone
+	return body
 }

@@ -1,7 +1,11 @@
 package fault
 
 import (
+	"bufio"
+	"fmt"
 	"io"
+	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -58,40 +62,94 @@ func (p *Proxy) frozen(r Request) <-chan struct{} {
 	return nil
 }
 
-// stream is the body of a watch on its way to the client.
+// Expire ends the matching watches that are open as the API server does when it has
+// forgotten the versions they ask for: with an error that sends the client back to a
+// list. It returns how many there were.
+func (p *Proxy) Expire(match Match) int {
+	p.mutex.Lock()
+	var expired []*stream
+	for s := range p.streams {
+		if match(s.request) {
+			expired = append(expired, s)
+		}
+	}
+	p.mutex.Unlock()
+	for _, s := range expired {
+		s.expire()
+	}
+	return len(expired)
+}
+
+// stream is the body of a watch on its way to the client: events, a line each where
+// they are JSON.
 type stream struct {
-	io.ReadCloser
+	*io.PipeReader
+	pipe    *io.PipeWriter
+	source  io.ReadCloser
+	lines   bool
 	proxy   *Proxy
 	request Request
 	closed  chan struct{}
 	once    sync.Once
 }
 
-func (p *Proxy) newStream(r Request, body io.ReadCloser) *stream {
-	s := &stream{ReadCloser: body, proxy: p, request: r, closed: make(chan struct{})}
+func (p *Proxy) newStream(r Request, response *http.Response) *stream {
+	s := &stream{proxy: p, request: r, source: response.Body, closed: make(chan struct{})}
+	s.lines = strings.HasPrefix(response.Header.Get("Content-Type"), "application/json")
+	s.PipeReader, s.pipe = io.Pipe()
 	p.mutex.Lock()
-	defer p.mutex.Unlock()
 	p.streams[s] = true
+	p.mutex.Unlock()
+	go s.flow()
 	return s
 }
 
-// Read asks for a freeze after the bytes have come: a freeze that begins while it
-// waits for them holds them back as well.
-func (s *stream) Read(buffer []byte) (int, error) {
-	n, err := s.ReadCloser.Read(buffer)
+// flow passes events on. It asks for a freeze after an event has come: a freeze that
+// begins while it waits for the event holds it back as well.
+func (s *stream) flow() {
+	reader := bufio.NewReader(s.source)
 	for {
-		thawed := s.proxy.frozen(s.request)
-		if thawed == nil {
-			return n, err
+		event, err := s.next(reader)
+		for thawed := s.proxy.frozen(s.request); thawed != nil; thawed = s.proxy.frozen(s.request) {
+			select {
+			case <-thawed:
+			case <-s.closed:
+				return
+			}
 		}
-		select {
-		case <-thawed:
-		case <-s.closed:
-			return 0, io.ErrUnexpectedEOF
+		// One write is whole or not at all: an error from elsewhere comes before or after it.
+		if len(event) > 0 {
+			if _, broken := s.pipe.Write(event); broken != nil {
+				return
+			}
+		}
+		if err != nil {
+			s.pipe.CloseWithError(err)
+			return
 		}
 	}
 }
 
+func (s *stream) next(reader *bufio.Reader) ([]byte, error) {
+	if s.lines {
+		return reader.ReadBytes('\n')
+	}
+	if _, err := reader.Peek(1); err != nil {
+		return nil, err
+	}
+	event := make([]byte, reader.Buffered())
+	n, err := reader.Read(event)
+	return event[:n], err
+}
+
+func (s *stream) expire() {
+	if s.lines {
+		_, _ = fmt.Fprintf(s.pipe, `{"type":"ERROR","object":%s}`+"\n", Expired().status()) // it may be closed by now
+	}
+	_ = s.pipe.Close()
+}
+
+// Close ends the stream for both sides.
 func (s *stream) Close() error {
 	var err error
 	s.once.Do(func() {
@@ -99,7 +157,9 @@ func (s *stream) Close() error {
 		s.proxy.mutex.Lock()
 		delete(s.proxy.streams, s)
 		s.proxy.mutex.Unlock()
-		err = s.ReadCloser.Close()
+		_ = s.CloseWithError(io.ErrUnexpectedEOF)
+		_ = s.pipe.CloseWithError(io.ErrUnexpectedEOF)
+		err = s.source.Close()
 	})
 	return err
 }
