@@ -25,6 +25,9 @@ test-unit: ## only the tests that need no API server
 bench: ## time the allocation for N clusters (N=100)
 	N=$(N) scripts/bench $(ARGS)
 
+bench-scale: ## measure the allocator beside many clusters that have their VIPs (N=10000)
+	N=$(N) scripts/bench-scale $(ARGS)
+
 generate: ## write pkg/generated anew
 	scripts/generate
 
@@ -43,4 +46,4 @@ release: ## write the files of a release to out/
 clean: ## remove bin, dist and out
 	scripts/clean
 
-.PHONY: help build run demo management test test-unit bench generate validate package docker-build release clean
+.PHONY: help build run demo management test test-unit bench bench-scale generate validate package docker-build release clean
