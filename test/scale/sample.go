@@ -185,23 +185,25 @@ func (w *world) untilCluster(ctx context.Context, s *sample, what string, done f
 	return nil
 }
 
-// until waits until done says true of an object that exists or of a change of one.
+// until waits until done says true of an object that exists or of a change of one. An API
+// server that has just started refuses watches for a while.
 func (w *world) until(ctx context.Context, client dynamic.ResourceInterface, selector metav1.ListOptions, done func(*unstructured.Unstructured) bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not within %s", patience))
-	defer cancel()
-	for ctx.Err() == nil {
+	const again = 20 * time.Millisecond
+	var refused error
+	err := wait.PollUntilContextTimeout(ctx, again, patience, true, func(ctx context.Context) (bool, error) {
 		watcher, err := client.Watch(ctx, selector) // begins with all that exist
-		if err != nil {
-			return fmt.Errorf("watch: %w", err)
+		if refused = err; err != nil {
+			return false, nil //nolint:nilerr // told below, if it lasts
 		}
+		defer watcher.Stop()
 		for event := range watcher.ResultChan() {
 			if object, ok := event.Object.(*unstructured.Unstructured); ok && done(object) {
-				watcher.Stop()
-				return nil
+				return true, nil
 			}
 		}
-	}
-	return context.Cause(ctx)
+		return false, nil
+	})
+	return errors.Join(err, refused)
 }
 
 // Latency is what the allocator took for one new Cluster.
