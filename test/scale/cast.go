@@ -56,15 +56,15 @@ func (w *world) cast(ctx context.Context, i int) error {
 		values = append(values, p.address(number), p.name, p.uid, "-", fmt.Sprintf("%x", sha256.Sum256([]byte(t.namespace+name+p.name)))[:hashLength])
 	}
 	var err error
-	if values[3], err = w.pour(ctx, observe.Clusters, w.mould.cluster, w.mould.original, values); err != nil {
+	if values[3], err = w.pour(ctx, observe.Clusters, w.mould.cluster, values); err != nil {
 		return err
 	}
 	for j, role := range roles {
 		uid := &values[4+5*j+3]
-		if *uid, err = w.pour(ctx, observe.Claims, w.mould.claims[role], w.mould.original, values); err != nil {
+		if *uid, err = w.pour(ctx, observe.Claims, w.mould.claims[role], values); err != nil {
 			return err
 		}
-		if _, err = w.pour(ctx, observe.Addresses, w.mould.addresses[role], w.mould.original, values); err != nil {
+		if _, err = w.pour(ctx, observe.Addresses, w.mould.addresses[role], values); err != nil {
 			return err
 		}
 	}
@@ -72,10 +72,10 @@ func (w *world) cast(ctx context.Context, i int) error {
 }
 
 // pour creates an object, and its status if it has one, and returns its UID.
-func (w *world) pour(ctx context.Context, resource schema.GroupVersionResource, content string, original, values []string) (string, error) {
+func (w *world) pour(ctx context.Context, resource schema.GroupVersionResource, content string, values []string) (string, error) {
 	var pairs []string
-	for i := range original {
-		pairs = append(pairs, original[i], values[i])
+	for i := range w.mould.original {
+		pairs = append(pairs, w.mould.original[i], values[i])
 	}
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON([]byte(strings.NewReplacer(pairs...).Replace(content))); err != nil {
