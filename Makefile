@@ -37,6 +37,9 @@ vulncheck: ## look for known vulnerabilities in what is built (asks vuln.go.dev)
 bench: ## time the allocation for N clusters (N=100)
 	N=$(N) scripts/bench $(ARGS)
 
+bench-scale: ## measure the allocator beside many clusters that have their VIPs (N=10000)
+	N=$(N) scripts/bench-scale $(ARGS)
+
 generate: ## write pkg/generated anew
 	scripts/generate
 

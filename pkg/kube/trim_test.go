@@ -1,6 +1,9 @@
 package kube_test
 
 import (
+	"encoding/json"
+	"reflect"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,5 +36,56 @@ func TestTrimLetsTombstonesPass(t *testing.T) {
 	tombstone := cache.DeletedFinalStateUnknown{Key: "team-a/c1", Obj: &clusterv1.Cluster{}}
 	if got, err := kube.Trim(tombstone); err != nil || got != any(tombstone) {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// Of a Cluster everything stays that a pass reads, and each condition in its place: a
+// patch of ours names that.
+func TestTrimOfACluster(t *testing.T) {
+	text := `{
+"metadata": {"namespace": "team-a", "name": "c1", "uid": "u1", "resourceVersion": "7", "generation": 2, "labels": {"vip.capi.gorizond.io/ingress-vip": "10.0.0.2"}},
+"spec": {
+  "clusterNetwork": {"serviceDomain": "cluster.local"},
+  "controlPlaneEndpoint": {"host": "10.0.0.1", "port": 6443},
+  "infrastructureRef": {"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": "DemoCluster", "name": "c1-x"},
+  "topology": {
+    "classRef": {"name": "demo", "namespace": "classes"}, "version": "v1.36.3",
+    "controlPlane": {"replicas": 3}, "workers": {"machineDeployments": [{"class": "worker", "name": "general"}]},
+    "variables": [{"name": "clusterVip", "value": "10.0.0.1"}]
+  }
+},
+"status": {
+  "initialization": {"infrastructureProvisioned": true}, "workers": {"replicas": 3}, "controlPlane": {"replicas": 3},
+  "conditions": [
+    {"type": "Available", "status": "True", "reason": "Available", "message": "m", "lastTransitionTime": "2026-01-05T08:00:00Z"},
+    {"type": "ControlPlaneVIPReady", "status": "True", "reason": "Allocated", "message": "m", "observedGeneration": 1, "lastTransitionTime": "2026-01-05T08:00:00Z"},
+    {"type": "Deleting", "status": "False", "reason": "NotDeleting", "message": "m", "lastTransitionTime": "2026-01-05T08:00:00Z"},
+    {"type": "IngressVIPReady", "status": "False", "reason": "NoPool", "message": "m", "observedGeneration": 2, "lastTransitionTime": "2026-01-05T08:00:00Z"}
+  ]
+}}`
+	whole, trimmed := &clusterv1.Cluster{}, &clusterv1.Cluster{}
+	for _, cluster := range []*clusterv1.Cluster{whole, trimmed} {
+		if err := json.Unmarshal([]byte(text), cluster); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := kube.Trim(trimmed); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := kube.Cluster(trimmed), kube.Cluster(whole); !reflect.DeepEqual(got, want) {
+		t.Errorf("a pass sees\n%+v\ninstead of\n%+v", got, want)
+	}
+	for i, want := range whole.Status.Conditions {
+		got := trimmed.Status.Conditions[i]
+		ours := strings.HasSuffix(want.Type, "VIPReady")
+		if ours && !reflect.DeepEqual(got, want) {
+			t.Errorf("our condition was %+v and is %+v", want, got)
+		}
+		if !ours && !reflect.DeepEqual(got, metav1.Condition{Type: want.Type}) {
+			t.Errorf("of condition %s there is left %+v", want.Type, got)
+		}
+	}
+	if trimmed.Status.Workers != nil || trimmed.Status.ControlPlane != nil || len(trimmed.Spec.Topology.Workers.MachineDeployments) > 0 {
+		t.Errorf("kept: %+v", trimmed)
 	}
 }
