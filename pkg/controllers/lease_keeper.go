@@ -7,6 +7,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
@@ -18,11 +20,12 @@ import (
 // could be woken for it.
 type leaseKeeper struct {
 	observer *observer
+	writer   *kube.Writer
 	queue    workqueue.TypedRateLimitingInterface[string]
 }
 
-func newLeaseKeeper(o *observer) *leaseKeeper {
-	return &leaseKeeper{observer: o, queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+func newLeaseKeeper(o *observer, writer *kube.Writer) *leaseKeeper {
+	return &leaseKeeper{observer: o, writer: writer, queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, time.Minute),
 		workqueue.TypedRateLimitingQueueConfig[string]{Name: "address-leases"})}
 }
@@ -73,13 +76,42 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 		}
 		return
 	}
-	if err := k.observer.leases.Release(ctx, lease); err != nil {
+	carried, err := k.carried(ctx, lease, key)
+	if carried {
+		k.queue.Forget(address) // its event is on its way
+		return
+	}
+	if err == nil {
+		err = k.observer.leases.Release(ctx, lease)
+	}
+	if err != nil {
 		logrus.WithError(err).WithField("address", address).Warn("Cannot release the Lease of an address; trying again")
 		k.queue.AddRateLimited(address)
 		return
 	}
 	k.queue.Forget(address)
 	logrus.WithFields(logrus.Fields{"address": key.Unmap().String(), "cluster": kube.Holder(lease).Cluster}).Info("Released the Lease of an address")
+}
+
+// carried asks the API server whether the holder carries the address after all. A process
+// that was frozen knows only what was then, and may have lost the election meanwhile.
+func (k *leaseKeeper) carried(ctx context.Context, lease *coordinationv1.Lease, key netip.Addr) (bool, error) {
+	holder := kube.Holder(lease)
+	namespace, name, err := cache.SplitMetaNamespaceKey(holder.Cluster)
+	if err != nil {
+		return false, nil //nolint:nilerr // no Cluster has such a name
+	}
+	live, err := k.writer.Get(ctx, namespace, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case string(live.UID) != holder.ClusterUID:
+		return false, nil
+	}
+	view := kube.Cluster(live)
+	return vip.Addresses(&view)[key], nil
 }
 
 // needed tells whether the holder exists and still carries or claims the address. It is

@@ -68,7 +68,7 @@ func Register(ctx, writes context.Context, o Options) error {
 		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, crowd: crowd, waiters: newWaiters(),
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
 	}
-	keeper := newLeaseKeeper(observer)
+	keeper := newLeaseKeeper(observer, writer)
 	w := &waker{
 		observer: observer, waiters: h.waiters, invite: h.invite, pools: newPoolReporter(o.Recorder, o.Pools), classes: &classReporter{recorder: o.Recorder, observer: observer}, leases: keeper,
 		wake: func(namespace, name string) { h.wakeIn(namespace, name, 0) },
