@@ -102,7 +102,7 @@ func (e *environment) stop() error {
 		}
 	}
 	if e.Scene != nil {
-		e.Scene.Stop()
+		e.Stop()
 	}
 	return err
 }

@@ -180,19 +180,24 @@ func TestProviderThatGivesWhatIsTaken(t *testing.T) {
 func TestProviderThatBindsOutsideOfThePool(t *testing.T) {
 	w := newWorld(t)
 	u := w.tenant("")
-	class, net := "outside", subnet()
-	w.classes(class, u.namespace)
-	for name, text := range map[string]string{"beyond": net + ".20", "family": "fd00::20"} {
-		pool := u.namespace + "-" + name
+	for name, host := range map[string]string{"beyond": "", "family": "fd00::20"} {
+		// A class and a range for each: a pool would serve both, also for ingress.
+		class, net, pool := "outside-"+name, subnet(), u.namespace+"-"+name
+		w.classes(class, u.namespace)
 		w.pool("", pool, class, "", net+".10-"+net+".19")
-		w.give(address(u.namespace, cpClaim+name, cpClaim+name, "GlobalInClusterIPPool", pool, text))
+		if host == "" {
+			host = net + ".20"
+		}
+		w.give(address(u.namespace, cpClaim+name, cpClaim+name, "GlobalInClusterIPPool", pool, host))
 		u.make(name, class, annotation(cpPool, pool))
-		w.says(u.namespace, name, cpReady, "AddressInvalid", text, "none of the addresses of GlobalInClusterIPPool "+pool)
+		w.says(u.namespace, name, cpReady, "AddressInvalid", host, "none of the addresses of GlobalInClusterIPPool "+pool)
 		w.unpublished(u.namespace, name)
-	}
-	w.pool("", u.namespace+"-beyond", class, "", net+".10-"+net+".20")
-	if v := w.served(u.namespace, "beyond"); v.host != net+".20" {
-		t.Errorf("it has %+v", v)
+		if name == "beyond" {
+			w.pool("", pool, class, "", net+".10-"+net+".20")
+			if v := w.served(u.namespace, name); v.host != host {
+				t.Errorf("it has %+v", v)
+			}
+		}
 	}
 }
 
