@@ -140,12 +140,13 @@ func (l *Leases) Acquire(ctx context.Context, key netip.Addr, holder LeaseHolder
 	return nil, nil
 }
 
-// Release deletes exactly this Lease, unless it changed meanwhile.
+// Release deletes exactly this Lease. If it changed meanwhile, that is an error: its
+// holder may be the same, and then no event asks for it again.
 func (l *Leases) Release(ctx context.Context, lease *coordinationv1.Lease) error {
 	err := l.client.CoordinationV1().Leases(l.namespace).Delete(ctx, lease.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion},
 	})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete Lease %s: %w", lease.Name, err)
 	}
 	return nil

@@ -2,12 +2,16 @@ package kube_test
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"testing"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -95,5 +99,17 @@ func TestReleasingALeaseThatIsGoneIsNoError(t *testing.T) {
 	}
 	if err := kube.NewLeases(fake.NewClientset(lease), fake.NewClientset(lease), "ns").Release(context.Background(), lease); err != nil {
 		t.Error(err)
+	}
+}
+
+// The keeper of Leases tries again on an error only.
+func TestReleasingALeaseThatChangedIsAnError(t *testing.T) {
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "vip-x", Namespace: "ns", UID: "u", ResourceVersion: "1"}}
+	client := fake.NewClientset(lease)
+	client.PrependReactor("delete", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewConflict(coordinationv1.Resource("leases"), lease.Name, errors.New("the resourceVersion differs"))
+	})
+	if err := kube.NewLeases(client, client, "ns").Release(t.Context(), lease); !apierrors.IsConflict(err) {
+		t.Errorf("got %v", err)
 	}
 }
