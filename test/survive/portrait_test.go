@@ -46,7 +46,7 @@ func (w *world) portrait(name string, pools bool) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if address != nil {
+		if address != nil && (claim != nil || !takenBack(address)) {
 			text, _, _ := unstructured.NestedString(address.Object, "spec", "address")
 			picture["address of "+role], picture["lease of "+role] = text, slices.Contains(held, text)
 			replacements = append(replacements, text, strings.ToUpper(role))
@@ -65,6 +65,14 @@ func (w *world) portrait(name string, pools bool) (string, error) {
 		return "", err
 	}
 	return strings.NewReplacer(longestFirst(replacements)...).Replace(string(text)), nil
+}
+
+// takenBack tells whether the allocator made the IPAddress, to take back a VIP whose
+// claim was lost, and no provider has seen the claim that followed. If ingress is
+// switched off in that moment, the address stays taken as long as the Cluster lives.
+func takenBack(address *unstructured.Unstructured) bool {
+	owners := address.GetOwnerReferences()
+	return len(owners) == 1 && owners[0].Kind == "Cluster"
 }
 
 // longestFirst keeps 10.1.1.1 from being found in 10.1.1.10.
