@@ -95,6 +95,7 @@ func TestDeletion(t *testing.T) {
 // not get the addresses.
 func (c *cluster) inherited(k *class) (heir *cluster) {
 	c.w.t.Helper()
+	c.rests() // events of its own may be on their way
 	finalizers := func(names ...string) metadata { return func(o metav1.Object) { o.SetFinalizers(names) } }
 	c.change(finalizers("example.com/kept", "cluster.cluster.x-k8s.io"))
 	foreground := metav1.DeletePropagationForeground
