@@ -7,7 +7,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
@@ -98,12 +97,12 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 func (k *leaseKeeper) carried(ctx context.Context, lease *coordinationv1.Lease, key netip.Addr) (bool, error) {
 	holder := kube.Holder(lease)
 	namespace, name, err := cache.SplitMetaNamespaceKey(holder.Cluster)
-	if err != nil {
-		return false, nil //nolint:nilerr // no Cluster has such a name
+	if err != nil || name == "" {
+		return false, nil //nolint:nilerr // somebody edited the Lease: no Cluster has such a name
 	}
 	live, err := k.writer.Get(ctx, namespace, name)
 	switch {
-	case apierrors.IsNotFound(err):
+	case gone(err):
 		return false, nil
 	case err != nil:
 		return false, err
