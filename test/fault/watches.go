@@ -36,18 +36,24 @@ func (p *Proxy) Freeze(match Match) (thaw func()) {
 // Cut breaks the connections of the matching watches that are open and returns how
 // many there were.
 func (p *Proxy) Cut(match Match) int {
-	p.mutex.Lock()
-	var cut []*stream
-	for s := range p.streams {
-		if match(s.request) {
-			cut = append(cut, s)
-		}
-	}
-	p.mutex.Unlock()
-	for _, s := range cut {
+	open := p.open(match)
+	for _, s := range open {
 		_ = s.Close() // an error means that it was closed already
 	}
-	return len(cut)
+	return len(open)
+}
+
+// open returns the matching watches that are open.
+func (p *Proxy) open(match Match) []*stream {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	var open []*stream
+	for s := range p.streams {
+		if match(s.request) {
+			open = append(open, s)
+		}
+	}
+	return open
 }
 
 // frozen returns what the stream has to wait for, nil if it may flow.
@@ -66,18 +72,11 @@ func (p *Proxy) frozen(r Request) <-chan struct{} {
 // forgotten the versions they ask for: with an error that sends the client back to a
 // list. It returns how many there were.
 func (p *Proxy) Expire(match Match) int {
-	p.mutex.Lock()
-	var expired []*stream
-	for s := range p.streams {
-		if match(s.request) {
-			expired = append(expired, s)
-		}
-	}
-	p.mutex.Unlock()
-	for _, s := range expired {
+	open := p.open(match)
+	for _, s := range open {
 		s.expire()
 	}
-	return len(expired)
+	return len(open)
 }
 
 // stream is the body of a watch on its way to the client: events, a line each where
