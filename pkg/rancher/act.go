@@ -39,14 +39,15 @@ func (p *propagator) carry(s *Source, d Decision) (blocks []string, err error) {
 }
 
 // send makes one patch. A refusal is the API server's last word for a while; an
-// error may pass.
+// error may pass, and so may a conflict: others wrote the object at the same time, or
+// it was made anew.
 func (p *propagator) send(patch *Patch, cause string) (block string, err error) {
 	t := patch.Target
 	version, err := apply(p.writes, p.client, patch)
 	switch {
 	case apierrors.IsNotFound(err):
 		return "", nil // its own event follows
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsConflict(err), apierrors.IsRequestEntityTooLargeError(err):
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
 		block = "the API server refuses the stamps: " + vip.Short(err.Error())
 		p.ration.refused(patch, cause, block)
 		return block, nil

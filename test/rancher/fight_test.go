@@ -148,9 +148,7 @@ func TestAgainstSomebodyWhoInsists(t *testing.T) {
 			target := w.fleet(w.workspace, "edge", asking(c))
 			target.reached("10.0.0.5")
 			w.during([]imitator{insist(w, target)}, []*object{target}, func() {})
-			if writes := len(target.writes(w.begin)); writes != most {
-				t.Errorf("%d writes, want %d", writes, most)
-			}
+			target.written(most)
 			w.told("prod", "somebody keeps undoing", "Fleet Cluster "+w.workspace+"/edge")
 			c.annotate(observe.IngressVIP, "10.0.0.6")
 			target.reached("10.0.0.6")

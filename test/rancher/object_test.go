@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -244,17 +245,26 @@ func same(what, key string, values map[string]string, want string) error {
 }
 
 // writes are the allocators' accepted and refused writes of the object since the mark.
+// One that met another write is tried again, and is no write.
 func (o *object) writes(since int64) []audit.Event {
 	o.w.t.Helper()
 	return o.w.requests(since, audit.Event.IsWrite, func(e audit.Event) bool {
-		return e.Object.Group == o.resource.Group && e.Object.Resource == o.resource.Resource && e.Object.Namespace == o.namespace && e.Object.Name == o.name
+		return e.Object.Group == o.resource.Group && e.Object.Resource == o.resource.Resource && e.Object.Namespace == o.namespace && e.Object.Name == o.name && e.Response.Code != http.StatusConflict
 	})
 }
 
-// written expects so many writes of ours since the world began.
+// written expects so many writes of ours since the world began. A change is seen
+// before the API server has logged the write.
 func (o *object) written(want int) {
 	o.w.t.Helper()
-	if got := o.writes(o.w.begin); len(got) != want {
+	var got []audit.Event
+	o.w.eventually(fmt.Sprintf("%s was written %d times", o.name, want), func() error {
+		if got = o.writes(o.w.begin); len(got) < want {
+			return fmt.Errorf("written %d times: %+v", len(got), got)
+		}
+		return nil
+	})
+	if len(got) != want {
 		o.w.t.Errorf("%s %s was written %d times, want %d: %+v", o.resource.Group, o.name, len(got), want, got)
 	}
 }
