@@ -13,7 +13,7 @@ import (
 // told; and they are woken through the rate limiter of the queue.
 //
 // synced tells whether the handler was called for every object that was there.
-func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, current *T)) (synced cache.InformerSynced, err error) {
+func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, current *T)) (synced cache.DoneChecker, err error) {
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) {
 			if current, ok := object.(*T); ok {
@@ -39,5 +39,5 @@ func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, curren
 	if err != nil {
 		return nil, fmt.Errorf("add event handler: %w", err)
 	}
-	return registration.HasSynced, nil
+	return registration.HasSyncedChecker(), nil
 }

@@ -68,7 +68,7 @@ func (g *HoldGate) OnChange(ctx context.Context, handler func()) error {
 	})
 	if !g.informer.HasSynced() {
 		go func() {
-			if cache.WaitForCacheSync(ctx.Done(), g.informer.HasSynced) {
+			if cache.WaitFor(ctx, "", g.informer.HasSyncedChecker()) {
 				handler()
 			}
 		}()

@@ -6,6 +6,7 @@ import (
 
 	lassocache "github.com/rancher/lasso/pkg/cache"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 )
@@ -25,6 +26,7 @@ func Kinds() []schema.GroupVersionKind {
 // controller: one that is not started, as on a standby replica, would queue every
 // event for ever.
 func Warm(ctx context.Context, factory lassocache.SharedCacheFactory) error {
+	var synced []cache.DoneChecker
 	for _, gvk := range Kinds() {
 		informer, err := factory.ForKind(gvk)
 		if err != nil {
@@ -33,14 +35,13 @@ func Warm(ctx context.Context, factory lassocache.SharedCacheFactory) error {
 		if err := informer.SetTransform(Trim); err != nil {
 			return fmt.Errorf("cache of %s: %w", gvk.Kind, err)
 		}
+		synced = append(synced, informer.HasSyncedChecker())
 	}
 	if err := factory.Start(ctx); err != nil {
 		return fmt.Errorf("start caches: %w", err)
 	}
-	for gvk, synced := range factory.WaitForCacheSync(ctx) {
-		if !synced {
-			return fmt.Errorf("cache of %s did not sync: %w", gvk.Kind, ctx.Err())
-		}
+	if !cache.WaitFor(ctx, "", synced...) {
+		return fmt.Errorf("caches did not sync: %w", ctx.Err())
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (l *Leases) Start(ctx context.Context) error {
 }
 
 // OnEvent calls the handler for every change of one of our Leases.
-func (l *Leases) OnEvent(handler func(old, current *coordinationv1.Lease)) (cache.InformerSynced, error) {
+func (l *Leases) OnEvent(handler func(old, current *coordinationv1.Lease)) (cache.DoneChecker, error) {
 	return OnEvent(l.informer, handler)
 }
 

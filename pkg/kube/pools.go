@@ -128,7 +128,7 @@ const optionalPatience = 20 * time.Second
 func waitOptional(ctx context.Context, name string, informer cache.SharedIndexInformer) error {
 	patience, cancel := context.WithTimeout(ctx, optionalPatience)
 	defer cancel()
-	if cache.WaitForCacheSync(patience.Done(), informer.HasSynced) {
+	if cache.WaitFor(patience, "", informer.HasSyncedChecker()) {
 		return nil
 	}
 	if ctx.Err() != nil {

@@ -96,7 +96,7 @@ func (f *follower) run(ctx context.Context) {
 		return
 	}
 	go crd.RunWithContext(ctx)
-	if !cache.WaitForCacheSync(ctx.Done(), crd.HasSynced) {
+	if !cache.WaitFor(ctx, "", crd.HasSyncedChecker()) {
 		return
 	}
 	for {
@@ -173,7 +173,7 @@ func (f *follower) start(ctx context.Context) {
 	f.mu.Unlock()
 	go informer.RunWithContext(following)
 	go func() {
-		if cache.WaitForCacheSync(following.Done(), informer.HasSynced) {
+		if cache.WaitFor(following, "", informer.HasSyncedChecker()) {
 			logrus.Infof("Carrying VIPs to %ss", f.kind)
 			f.onSync()
 		}
