@@ -66,7 +66,7 @@ func Default() *Config {
 	return &Config{
 		// Workers mostly wait for the API server. With fewer, Cluster API's own requests
 		// would crowd out ours when many Clusters can be published at once.
-		EnableReconciler: true, DefaultPort: 6443, Workers: 40,
+		EnableReconciler: true, DefaultPort: 6443, Workers: 200,
 		MetricsAddress: ":8080", HealthAddress: ":8081", LogLevel: "info", LogFormat: "text",
 		RuntimeExtensionPort: 9443, RuntimeExtensionName: "vip-allocator", Propagate: PropagateAuto,
 		LeaseName: "capi-vip-allocator.gorizond.io", LeaseNamespace: namespace,

@@ -105,6 +105,8 @@ func (h *handler) send(p *pass) error {
 	if len(p.decision.Patch) == 0 {
 		return leaseErr
 	}
+	h.publishing.Add(1)
+	defer h.publishing.Add(-1)
 	updated, err := h.writer.Patch(h.ctx, &p.snapshot.Cluster, p.decision.Patch)
 	if err != nil {
 		return err

@@ -14,6 +14,10 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
+// claimsAtOnce is how many claims are made at once. More are not made sooner on an API
+// server that is busy with them, and keep their provider from taking up the first ones.
+const claimsAtOnce = 16
+
 // ensureClaims makes the claims of all roles side by side. What they share, such as
 // the decision's conditions, is touched only when all are done.
 func (h *handler) ensureClaims(p *pass) []error {
@@ -50,6 +54,8 @@ func (h *handler) ensureClaim(p *pass, role vip.Role) error {
 		return err
 	}
 	h.log(p.key, outcome).Debug("Applying claim")
+	h.making <- struct{}{}
+	defer func() { <-h.making }()
 	err := h.claims.Ensure(h.ctx, &p.snapshot.Cluster, role, kube.DesiredClaim(live, &p.snapshot.Cluster, role, outcome.Pool))
 	if err != nil {
 		h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)

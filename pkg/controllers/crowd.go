@@ -13,7 +13,7 @@ const (
 	// few is how many claims may wait for one kind of provider without anything
 	// beginning to be kept back for them.
 	few = 8
-	// calm is how long a provider that binds no claim counts as busy, and how long
+	// calm is how long a provider that works on no claim counts as busy, and how long
 	// nobody has written a Cluster when success is reported.
 	calm = time.Second
 	// longest is how long a VIP is kept back at most, and how long a claim that is
@@ -30,7 +30,7 @@ type crowd struct {
 	mu sync.Mutex
 	// claims are our claims that are not bound, by namespace/name.
 	claims map[string]madeClaim
-	// answered holds when a provider of that kind of pools last bound a claim.
+	// answered holds when a provider of that kind of pools last worked on a claim.
 	answered map[poolSlot]time.Time
 	// kept holds the Clusters whose VIPs are kept back, by namespace/name, and since when.
 	kept map[string]time.Time
@@ -83,14 +83,14 @@ func (c *crowd) seenSince(claim string, seen time.Time) bool {
 	return !known || seen.After(made.at)
 }
 
-// answer notes that the provider of the pool bound a claim.
+// answer notes that the provider of the pool worked on a claim.
 func (c *crowd) answer(pool ipamv1.IPPoolReference) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answered[poolSlot{group: pool.APIGroup, kind: pool.Kind}] = c.now()
 }
 
-// lastAnswer returns when the provider of the pool last bound a claim of anybody.
+// lastAnswer returns when the provider of the pool last worked on a claim of anybody.
 func (c *crowd) lastAnswer(pool vip.PoolRef) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

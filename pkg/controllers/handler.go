@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -33,6 +34,10 @@ type handler struct {
 	leases   *kube.Leases
 	reporter *reporter
 	metrics  *metrics.Metrics
+	// making holds an element for each claim that is being made.
+	making chan struct{}
+	// publishing counts the patches of Clusters that are under way.
+	publishing atomic.Int32
 }
 
 // pass is what one pass over a Cluster works with.

@@ -156,6 +156,14 @@ func TestGoodNewsWaitUntilNobodyWritesTheCluster(t *testing.T) {
 	if got := until("2"); got > 0 {
 		t.Errorf("when nobody writes they wait %s", got)
 	}
+	h.publishing.Store(few)
+	if got := until("2"); got > 0 {
+		t.Errorf("while few others are published they wait %s", got)
+	}
+	h.publishing.Store(few + 1)
+	if got := until("2"); got != calm {
+		t.Errorf("while many others are published they wait %s", got)
+	}
 	goOn(settle)
 	if got := until("3"); got > 0 {
 		t.Errorf("however much is written, they wait %s", got)

@@ -122,10 +122,15 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 
 // untilCalm is how much longer good news wait while others write the Cluster, as
 // Cluster API does when it builds: each of two that write its status at once makes
-// the other one's write fail.
+// the other one's write fail. They also wait while we publish the VIPs of many other
+// Clusters, which they would delay.
 func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
 	now := h.memory.now()
-	return min(calm-now.Sub(h.memory.versionSince(p.key, p.cluster.ResourceVersion)), settle-now.Sub(since))
+	wait := calm - now.Sub(h.memory.versionSince(p.key, p.cluster.ResourceVersion))
+	if h.publishing.Load() > few {
+		wait = calm
+	}
+	return min(wait, settle-now.Sub(since))
 }
 
 func passing(p *pass, outcome *vip.Outcome) bool {

@@ -34,9 +34,9 @@ type waker struct {
 // watch registers the waker with every cache and waits until it has seen all that
 // is there, or ctx ends: the ledger must be complete before the first decision.
 func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters cache.SharedIndexInformer) error {
-	var all []cache.InformerSynced
+	var all []cache.DoneChecker
 	var errs []error
-	add := func(synced cache.InformerSynced, err error) {
+	add := func(synced cache.DoneChecker, err error) {
 		all, errs = append(all, synced), append(errs, err)
 	}
 	add(kube.OnEvent(claims, w.onClaim))
@@ -48,7 +48,7 @@ func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters 
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("watch for wake-ups: %w", err)
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), all...) {
+	if !cache.WaitFor(ctx, "", all...) {
 		return fmt.Errorf("watch for wake-ups: %w", ctx.Err())
 	}
 	return nil
@@ -60,12 +60,12 @@ func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 	claim := either(old, current)
 	w.observer.ledger.onClaim(old, current)
 	w.observer.memory.sawClaim(claimKey(claim))
+	if old != nil && current != nil && worked(old, current) {
+		w.observer.crowd.answer(current.Spec.PoolRef)
+	}
 	if current == nil || !waitsForAddress(current) {
 		w.observer.crowd.settled(claimKey(claim))
 		if old != nil && waitsForAddress(old) {
-			if current != nil && current.Status.AddressRef.Name != "" {
-				w.observer.crowd.answer(current.Spec.PoolRef)
-			}
 			w.inviteTo(old.Spec.PoolRef, old.Namespace)
 		}
 	}
@@ -75,6 +75,13 @@ func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 	if cluster, _, ours := vip.ParseClaimName(claim.Name); ours {
 		w.wake(claim.Namespace, cluster)
 	}
+}
+
+// worked tells whether the provider did something for the claim: bound it, or took it
+// up with its finalizer. Before a crowd it does nothing but take up for seconds.
+func worked(old, current *ipamv1.IPAddressClaim) bool {
+	return waitsForAddress(old) &&
+		(current.Status.AddressRef.Name != "" || len(current.Finalizers) > len(old.Finalizers))
 }
 
 func (w *waker) inviteTo(ref ipamv1.IPPoolReference, namespace string) {

@@ -46,6 +46,32 @@ func TestAClaimEventMatters(t *testing.T) {
 	}
 }
 
+func TestAProviderWorkedOnAClaim(t *testing.T) {
+	bound := func(c *ipamv1.IPAddressClaim) { c.Status.AddressRef.Name = "x" }
+	taken := func(c *ipamv1.IPAddressClaim) { c.Finalizers = []string{"x"} }
+	nothing := func(*ipamv1.IPAddressClaim) {}
+	for _, test := range []struct {
+		name     string
+		old, new func(*ipamv1.IPAddressClaim)
+		worked   bool
+	}{
+		{"by binding it", taken, bound, true},
+		{"by taking it up", nothing, taken, true},
+		{"not by letting it go", taken, nothing, false},
+		{"not by what follows on the binding", bound, func(c *ipamv1.IPAddressClaim) { bound(c); taken(c) }, false},
+		{"not by somebody's label", taken, func(c *ipamv1.IPAddressClaim) { taken(c); c.Labels = map[string]string{"a": "b"} }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			old, current := claimOf("team-a", "vip-cp-c1"), claimOf("team-a", "vip-cp-c1")
+			test.old(old)
+			test.new(current)
+			if got := worked(old, current); got != test.worked {
+				t.Errorf("worked is %v", got)
+			}
+		})
+	}
+}
+
 func TestAClassEventMatters(t *testing.T) {
 	base := &clusterv1.ClusterClass{ObjectMeta: metav1.ObjectMeta{Generation: 1, Annotations: map[string]string{"a": "b"}}}
 	for _, test := range []struct {
