@@ -8,7 +8,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/gorizond/capi-vip-allocator/test/audit"
 )
+
+// repeats is how often the two of a Backlog alternate: a machine is not equally fast
+// all the time.
+const repeats = 3
 
 // Backlog are Clusters that wait already when somebody begins to serve them.
 type Backlog struct {
@@ -24,16 +30,26 @@ type Backlog struct {
 // Ratio is what the allocator takes for each second of the provider.
 func (b Backlog) Ratio() float64 { return b.Ours.Seconds() / b.Provider.Seconds() }
 
-func (w *world) backlog(ctx context.Context, n int) (result Backlog, err error) {
-	w.say("backlog: both claims of %d waiting clusters, by a script", n)
-	const scripted, served = "backlog-script", "backlog-ours"
-	waiting, err := w.waiting(ctx, scripted, n)
+func (w *world) backlog(ctx context.Context, number, n int) (result Backlog, err error) {
+	w.say("backlog %d: both claims of %d waiting clusters, by a script", number, n)
+	if result.Provider, err = w.scriptedBacklog(ctx, fmt.Sprintf("backlog-script-%d", number), n); err != nil {
+		return result, fmt.Errorf("script: %w", err)
+	}
+	w.say("backlog %d: an allocator starts when %d clusters wait", number, n)
+	if result.Ours, err = w.servedBacklog(ctx, fmt.Sprintf("backlog-ours-%d", number), n); err != nil {
+		return result, fmt.Errorf("allocator: %w", err)
+	}
+	return result, nil
+}
+
+func (w *world) scriptedBacklog(ctx context.Context, namespace string, n int) (took time.Duration, err error) {
+	waiting, err := w.waiting(ctx, namespace, n)
 	if err != nil {
-		return result, err
+		return 0, err
 	}
 	position, err := w.audit.Position()
 	if err != nil {
-		return result, err
+		return 0, err
 	}
 	begin := time.Now()
 	group, groupContext := errgroup.WithContext(ctx)
@@ -42,36 +58,41 @@ func (w *world) backlog(ctx context.Context, n int) (result Backlog, err error) 
 		group.Go(func() error { return w.script.createClaims(groupContext, cluster) })
 	}
 	if err := group.Wait(); err != nil {
-		return result, err
+		return 0, err
 	}
-	if result.Provider, err = w.since(ctx, begin, position, scripted, n, timeline.allBound); err != nil {
-		return result, fmt.Errorf("script: %w", err)
+	if took, err = w.since(ctx, begin, position, namespace, n, timeline.allBound); err != nil {
+		return 0, err
 	}
-	if err := w.clear(ctx, scripted); err != nil {
-		return result, err
-	}
-	w.say("backlog: an allocator starts when %d clusters wait", n)
-	if _, err := w.waiting(ctx, served, n); err != nil {
-		return result, err
-	}
-	if position, err = w.audit.Position(); err != nil {
-		return result, err
-	}
-	begin = time.Now()
-	process, err := w.startAllocator(ctx)
-	if err != nil {
-		return result, err
-	}
-	defer process.Kill() // for the error below; harmless after Stop
-	if result.Ours, err = w.since(ctx, begin, position, served, n, timeline.done); err != nil {
-		return result, fmt.Errorf("allocator: %w; end of its log:\n%s", err, process.LogTail())
-	}
-	_, err = process.Stop()
-	return result, err
+	return took, w.clear(ctx, namespace)
 }
 
-// waiting creates Clusters while no allocator runs, and leaves Cluster API the time
-// to find out that it cannot build them.
+func (w *world) servedBacklog(ctx context.Context, namespace string, n int) (took time.Duration, err error) {
+	if _, err := w.waiting(ctx, namespace, n); err != nil {
+		return 0, err
+	}
+	position, err := w.audit.Position()
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	process, err := w.startAllocator(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer process.Kill() // for the errors below; harmless after Stop
+	if took, err = w.since(ctx, begin, position, namespace, n, timeline.done); err != nil {
+		return 0, fmt.Errorf("%w; end of its log:\n%s", err, process.LogTail())
+	}
+	if err := w.clear(ctx, namespace); err != nil {
+		return 0, err
+	}
+	_, err = process.Stop()
+	return took, err
+}
+
+// waiting creates Clusters while no allocator runs, and waits until Cluster API has
+// found out that it cannot build them: its first tries, which follow one another
+// quickly, would delay whoever comes then.
 func (w *world) waiting(ctx context.Context, namespace string, n int) ([]*unstructured.Unstructured, error) {
 	if err := w.prepare(ctx, namespace, w.script.scriptedCluster); err != nil {
 		return nil, err
@@ -89,7 +110,29 @@ func (w *world) waiting(ctx context.Context, namespace string, n int) ([]*unstru
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return clusters, sleep(ctx, settling)
+	return clusters, w.rests(ctx, namespace)
+}
+
+// rests waits until nobody has written a Cluster of the namespace for a while.
+func (w *world) rests(ctx context.Context, namespace string) error {
+	for {
+		position, err := w.audit.Position()
+		if err != nil {
+			return err
+		}
+		if err := sleep(ctx, settling); err != nil {
+			return err
+		}
+		events, err := w.audit.Since(position)
+		if err != nil {
+			return err
+		}
+		if len(audit.Keep(events, audit.Event.IsWrite, func(e audit.Event) bool {
+			return e.Object.Resource == "clusters" && e.Object.Namespace == namespace
+		})) == 0 {
+			return nil
+		}
+	}
 }
 
 // since waits until something happened to all n Clusters, and returns how long after

@@ -29,7 +29,7 @@ type Report struct {
 	Options Options
 	Rounds  []Round
 	Alone   Alone
-	Backlog Backlog
+	Backlog []Backlog
 }
 
 // Round is the floor and the allocator after one another, from equal starts.
@@ -65,10 +65,12 @@ func Run(ctx context.Context, cluster *management.Cluster, o Options) (*Report, 
 			return nil, fmt.Errorf("one cluster alone: %w", err)
 		}
 	}
-	if o.Backlog > 0 {
-		if report.Backlog, err = w.backlog(ctx, o.Backlog); err != nil {
-			return nil, fmt.Errorf("backlog: %w", err)
+	for i := 1; o.Backlog > 0 && i <= repeats; i++ {
+		backlog, err := w.backlog(ctx, i, o.Backlog)
+		if err != nil {
+			return nil, fmt.Errorf("backlog %d: %w", i, err)
 		}
+		report.Backlog = append(report.Backlog, backlog)
 	}
 	return report, nil
 }

@@ -29,7 +29,7 @@ func (r *Report) Print(w io.Writer) {
 		r.Alone.print(w)
 	}
 	if r.Options.Backlog > 0 {
-		r.Backlog.print(w, r.Options.Backlog)
+		printBacklog(w, r.Backlog, r.Options.Backlog)
 	}
 }
 
@@ -161,10 +161,14 @@ func (a Alone) print(w io.Writer) {
 	fmt.Fprintln(w, "script: both claims at once, wait for their addresses by watch, one patch; no allocator.")
 }
 
-func (b Backlog) print(w io.Writer, clusters int) {
-	t := newTable("", "provider", "ours")
-	t.AppendRow(table.Row{"until the last one", seconds(b.Provider), seconds(b.Ours)})
-	t.AppendRow(table.Row{"ours ÷ provider", "", number(b.Ratio())})
+func printBacklog(w io.Writer, backlogs []Backlog, clusters int) {
+	t := newTable("until the last one", "provider", "ours", "ours ÷ provider")
+	var ratios []float64
+	for i, b := range backlogs {
+		ratios = append(ratios, b.Ratio())
+		t.AppendRow(table.Row{i + 1, seconds(b.Provider), seconds(b.Ours), number(b.Ratio())})
+	}
+	t.AppendFooter(table.Row{"median", "", "", number(median(ratios))})
 	render(w, fmt.Sprintf("%d clusters that waited for an allocator", clusters), t)
 	fmt.Fprintln(w, "provider: the claims of all, made at once by a script, until the last is bound; nothing is built meanwhile.")
 }
