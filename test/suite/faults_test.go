@@ -236,6 +236,7 @@ func TestFrozenClusters(t *testing.T) {
 	// No pool yet: the Cluster waits until the watch is frozen.
 	c := w.cluster(k)
 	c.becomes(reason(controlPlane, "NoPool"))
+	c.rests() // so that the allocator has seen its own write, too
 	thaw := proxy.Freeze(fault.Of("watch", "clusters"))
 	host := newIP()
 	c.change(at(host, 6443))
