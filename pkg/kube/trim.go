@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -36,16 +37,36 @@ func Trim(object any) (any, error) {
 		owners[i].APIVersion, owners[i].Kind = shared(owners[i].APIVersion), shared(owners[i].Kind)
 	}
 	accessor.SetOwnerReferences(slices.Clip(owners))
-	if cluster, ok := object.(*clusterv1.Cluster); ok {
-		trimCluster(cluster)
+	finalizers := accessor.GetFinalizers()
+	for i := range finalizers {
+		finalizers[i] = shared(finalizers[i])
+	}
+	switch object := object.(type) {
+	case *clusterv1.Cluster:
+		trimCluster(object)
+	case *ipamv1.IPAddressClaim:
+		shareKind(&object.TypeMeta)
+		sharePool(&object.Spec.PoolRef)
+	case *ipamv1.IPAddress:
+		shareKind(&object.TypeMeta)
+		sharePool(&object.Spec.PoolRef)
 	}
 	return object, nil
+}
+
+func shareKind(kind *metav1.TypeMeta) {
+	kind.APIVersion, kind.Kind = shared(kind.APIVersion), shared(kind.Kind)
+}
+
+func sharePool(pool *ipamv1.IPPoolReference) {
+	pool.APIGroup, pool.Kind, pool.Name = shared(pool.APIGroup), shared(pool.Kind), shared(pool.Name)
 }
 
 // trimCluster leaves out what Cluster API tells about a Cluster, which is half of it.
 // Clusters are patched and never put, so nothing is lost. Of other controllers'
 // conditions the types stay: a patch of ours names its place in the list.
 func trimCluster(cluster *clusterv1.Cluster) {
+	shareKind(&cluster.TypeMeta)
 	cluster.Spec.ClusterNetwork = clusterv1.ClusterNetwork{}
 	cluster.Spec.Topology.ControlPlane = clusterv1.ControlPlaneTopology{}
 	cluster.Spec.Topology.Workers = clusterv1.WorkersTopology{}

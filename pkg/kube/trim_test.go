@@ -5,10 +5,14 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 )
@@ -29,6 +33,46 @@ func TestTrimDropsWhatWeighsMostAndNothingElse(t *testing.T) {
 	// A patch must know whether there are annotations at all, and apply sets compare their own.
 	if len(object.Annotations) != 3 || object.Annotations["objectset.rio.cattle.io/id"] != "x" || object.Annotations["objectset.rio.cattle.io/applied"] != "y" {
 		t.Errorf("annotations %v", object.Annotations)
+	}
+}
+
+// Of claims and addresses nothing is dropped; what thousands of them have in common is
+// held once.
+func TestTrimOfAClaimAndItsAddress(t *testing.T) {
+	pool := func() ipamv1.IPPoolReference {
+		return ipamv1.IPPoolReference{APIGroup: strings.Clone("ipam.cluster.x-k8s.io"), Kind: strings.Clone("InClusterIPPool"), Name: strings.Clone("vips")}
+	}
+	kept := metav1.ObjectMeta{
+		Name: "c1", Namespace: "team-a", Finalizers: []string{"a", "b"}, Labels: map[string]string{"c": "d"},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Cluster", Name: "c1", UID: "u1"}},
+	}
+	for _, object := range []runtime.Object{
+		&ipamv1.IPAddressClaim{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1beta2", Kind: "IPAddressClaim"}, ObjectMeta: *kept.DeepCopy(),
+			Spec:   ipamv1.IPAddressClaimSpec{ClusterName: "c1", PoolRef: pool()},
+			Status: ipamv1.IPAddressClaimStatus{AddressRef: ipamv1.IPAddressReference{Name: "c1"}, Conditions: []metav1.Condition{{Type: "Ready"}}},
+		},
+		&ipamv1.IPAddress{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1beta2", Kind: "IPAddress"}, ObjectMeta: *kept.DeepCopy(),
+			Spec: ipamv1.IPAddressSpec{Address: "10.0.0.1", Prefix: new(int32(24)), PoolRef: pool(), ClaimRef: ipamv1.IPAddressClaimReference{Name: "c1"}},
+		},
+	} {
+		before := object.DeepCopyObject()
+		if _, err := kube.Trim(object); err != nil {
+			t.Fatal(err)
+		}
+		if !equality.Semantic.DeepEqual(object, before) {
+			t.Errorf("it was %+v and is %+v", before, object)
+		}
+	}
+	one, other := &ipamv1.IPAddress{Spec: ipamv1.IPAddressSpec{PoolRef: pool()}}, &ipamv1.IPAddressClaim{Spec: ipamv1.IPAddressClaimSpec{PoolRef: pool()}}
+	for _, object := range []runtime.Object{one, other} {
+		if _, err := kube.Trim(object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if unsafe.StringData(one.Spec.PoolRef.Name) != unsafe.StringData(other.Spec.PoolRef.Name) {
+		t.Error("each holds the name of the pool on its own")
 	}
 }
 

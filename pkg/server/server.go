@@ -50,7 +50,7 @@ func Run(ctx context.Context, c *config.Config) error {
 	if err := logging.Setup(c.LogLevel, c.LogFormat); err != nil {
 		return err
 	}
-	collectGarbage()
+	collectGarbage(ctx)
 	registry := newRegistry()
 	s, err := newServer(c, registry)
 	if err != nil {
