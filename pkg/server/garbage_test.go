@@ -1,6 +1,7 @@
 package server
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"testing"
@@ -45,6 +46,7 @@ func TestUnusedMemoryIsGivenBack(t *testing.T) {
 	if now := held(); now < before+3*little {
 		t.Fatalf("%d bytes were held, and %d with the list", before, now)
 	}
+	runtime.KeepAlive(list)
 	returnMemory(last)
 	if now := held(); now > before+little {
 		t.Errorf("%d bytes were held before the list, and %d after it", before, now)

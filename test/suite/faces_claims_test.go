@@ -52,8 +52,7 @@ func claimFaces() []face {
 			k := s.gatedClass(controlPlane)
 			p := s.pool(serving(controlPlane, k))
 			c := s.cluster(k, labelled(watchFilterLabel, "nobody"))
-			c.ownClaim(controlPlane, p)
-			c.finalize()
+			c.ownClaim(controlPlane, p, finalizedClaim)
 			c.condemned()
 			again := s.cluster(k, named(c.name))
 			return again, again.definalize
@@ -70,13 +69,10 @@ func claimFaces() []face {
 	}
 }
 
-// finalize gives the control plane's claim a finalizer, which nobody removes but
-// definalize.
-func (c *cluster) finalize() {
-	c.w.t.Helper()
-	change(c.w, observe.Claims, c.namespace, controlPlane.claim(c.name), func(claim *ipamv1.IPAddressClaim) {
-		claim.Finalizers = append(claim.Finalizers, keptFinalizer)
-	})
+// finalizedClaim gives a claim a finalizer, which nobody removes but definalize. It is
+// born with it: the provider, as it adds its own, writes the whole list that it has read.
+func finalizedClaim(claim *ipamv1.IPAddressClaim) {
+	claim.Finalizers = append(claim.Finalizers, keptFinalizer)
 }
 
 func (c *cluster) definalize() {
