@@ -22,13 +22,17 @@ type Backlog struct {
 	// the first request of a script to create one to the last one bound. The Clusters
 	// go on waiting, no allocator runs.
 	Provider time.Duration
-	// Ours is the time from the start of the allocator's process to the last Cluster
-	// that carries both VIPs.
-	Ours time.Duration
+	// Bound and Ours are the times from the start of the allocator's process to the
+	// last claim bound, and to the last Cluster that carries both VIPs. The provider
+	// is slower than with the script, as it shares the machine with the allocator.
+	Bound, Ours time.Duration
 }
 
-// Ratio is what the allocator takes for each second of the provider.
+// Ratio is what the allocator takes for each second of the provider alone.
 func (b Backlog) Ratio() float64 { return b.Ours.Seconds() / b.Provider.Seconds() }
+
+// BoundRatio is what it takes for each second until the provider, beside it, is done.
+func (b Backlog) BoundRatio() float64 { return b.Ours.Seconds() / b.Bound.Seconds() }
 
 func (w *world) backlog(ctx context.Context, number, n int) (result Backlog, err error) {
 	w.say("backlog %d: both claims of %d waiting clusters, by a script", number, n)
@@ -36,7 +40,7 @@ func (w *world) backlog(ctx context.Context, number, n int) (result Backlog, err
 		return result, fmt.Errorf("script: %w", err)
 	}
 	w.say("backlog %d: an allocator starts when %d clusters wait", number, n)
-	if result.Ours, err = w.servedBacklog(ctx, fmt.Sprintf("backlog-ours-%d", number), n); err != nil {
+	if result.Bound, result.Ours, err = w.servedBacklog(ctx, fmt.Sprintf("backlog-ours-%d", number), n); err != nil {
 		return result, fmt.Errorf("allocator: %w", err)
 	}
 	return result, nil
@@ -60,34 +64,36 @@ func (w *world) scriptedBacklog(ctx context.Context, namespace string, n int) (t
 	if err := group.Wait(); err != nil {
 		return 0, err
 	}
-	if took, err = w.since(ctx, begin, position, namespace, n, timeline.allBound); err != nil {
+	timelines, err := w.await(ctx, position, namespace, n, timeline.allBound)
+	if err != nil {
 		return 0, err
 	}
-	return took, w.clear(ctx, namespace)
+	return end(timelines, timeline.allBound).Sub(begin), w.clear(ctx, namespace)
 }
 
-func (w *world) servedBacklog(ctx context.Context, namespace string, n int) (took time.Duration, err error) {
+func (w *world) servedBacklog(ctx context.Context, namespace string, n int) (bound, took time.Duration, err error) {
 	if _, err := w.waiting(ctx, namespace, n); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	position, err := w.audit.Position()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	begin := time.Now()
 	process, err := w.startAllocator(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer process.Kill() // for the errors below; harmless after Stop
-	if took, err = w.since(ctx, begin, position, namespace, n, timeline.done); err != nil {
-		return 0, fmt.Errorf("%w; end of its log:\n%s", err, process.LogTail())
+	timelines, err := w.await(ctx, position, namespace, n, timeline.done)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w; end of its log:\n%s", err, process.LogTail())
 	}
 	if err := w.clear(ctx, namespace); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	_, err = process.Stop()
-	return took, err
+	return end(timelines, timeline.allBound).Sub(begin), end(timelines, timeline.done).Sub(begin), err
 }
 
 // waiting creates Clusters while no allocator runs, and waits until Cluster API has
@@ -135,13 +141,11 @@ func (w *world) rests(ctx context.Context, namespace string) error {
 	}
 }
 
-// since waits until something happened to all n Clusters, and returns how long after
-// begin the last one was. position is where the audit log ended then.
-func (w *world) since(ctx context.Context, begin time.Time, position int64, namespace string, n int,
-	when func(timeline) time.Time,
-) (time.Duration, error) {
-	var timelines map[types.NamespacedName]timeline
-	err := w.recorder.await(ctx, func() bool {
+// await waits until something happened to all n Clusters, and returns their timelines.
+// position is where the audit log ended before.
+func (w *world) await(ctx context.Context, position int64, namespace string, n int, when func(timeline) time.Time,
+) (timelines map[types.NamespacedName]timeline, err error) {
+	err = w.recorder.await(ctx, func() bool {
 		timelines = w.recorder.timelines(namespace)
 		count := 0
 		for _, t := range timelines {
@@ -152,18 +156,22 @@ func (w *world) since(ctx context.Context, begin time.Time, position int64, name
 		return count == n
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	requests, err := w.audit.Since(position)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	w.recorder.written(timelines, requests)
-	var last time.Time
+	return timelines, nil
+}
+
+// end is when it had happened to all of them.
+func end(timelines map[types.NamespacedName]timeline, when func(timeline) time.Time) (last time.Time) {
 	for _, t := range timelines {
 		if at := when(t); at.After(last) {
 			last = at
 		}
 	}
-	return last.Sub(begin), nil
+	return last
 }

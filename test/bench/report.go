@@ -162,15 +162,16 @@ func (a Alone) print(w io.Writer) {
 }
 
 func printBacklog(w io.Writer, backlogs []Backlog, clusters int) {
-	t := newTable("until the last one", "provider", "ours", "ours ÷ provider")
-	var ratios []float64
+	t := newTable("until the last one", "provider alone", "ours, bound", "ours", "ours ÷ alone", "ours ÷ bound")
+	var ratios, boundRatios []float64
 	for i, b := range backlogs {
-		ratios = append(ratios, b.Ratio())
-		t.AppendRow(table.Row{i + 1, seconds(b.Provider), seconds(b.Ours), number(b.Ratio())})
+		ratios, boundRatios = append(ratios, b.Ratio()), append(boundRatios, b.BoundRatio())
+		t.AppendRow(table.Row{i + 1, seconds(b.Provider), seconds(b.Bound), seconds(b.Ours), number(b.Ratio()), number(b.BoundRatio())})
 	}
-	t.AppendFooter(table.Row{"median", "", "", number(median(ratios))})
+	t.AppendFooter(table.Row{"median", "", "", "", number(median(ratios)), number(median(boundRatios))})
 	render(w, fmt.Sprintf("%d clusters that waited for an allocator", clusters), t)
-	fmt.Fprintln(w, "provider: the claims of all, made at once by a script, until the last is bound; nothing is built meanwhile.")
+	fmt.Fprintln(w, "provider alone: the claims of all, made at once by a script, until the last is bound; nothing is built meanwhile.")
+	fmt.Fprintln(w, "ours: from the start of the allocator; bound: until its provider, beside it, has bound the last claim.")
 }
 
 func newTable(columns ...string) table.Writer {
