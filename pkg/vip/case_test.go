@@ -82,6 +82,7 @@ type caseClaim struct {
 	Role     *string      `json:"role"`
 	Outdated bool         `json:"outdated"`
 	Bound    bool         `json:"bound"` // although no IPAddress is visible
+	Binding  bool         `json:"binding"`
 	Address  *caseAddress `json:"address"`
 	// Refusal is the reason of the claim's Ready condition, when that is False.
 	Refusal string `json:"refusal"`

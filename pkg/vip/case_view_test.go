@@ -163,7 +163,7 @@ func (p *casePool) view() vip.Pool {
 func (c *caseClaim) view(role vip.Role) *vip.Claim {
 	view := &vip.Claim{
 		Name: role.ClaimName(caseName), UID: "claim-" + string(role), ResourceVersion: "7",
-		Deleting: c.Deleting, Role: role, Pool: poolRefOf(c.Pool), Outdated: c.Outdated, Bound: c.Bound || c.Address != nil,
+		Deleting: c.Deleting, Role: role, Pool: poolRefOf(c.Pool), Outdated: c.Outdated, Bound: c.Bound || c.Address != nil, Binding: c.Binding,
 		PoolSeenSince: c.SeenSince, Contested: c.Contested, LeaseHeld: c.LeaseHeld, DeletedAt: c.DeletedAt,
 	}
 	if c.Refusal != "" {

@@ -20,7 +20,7 @@ func (v *roleView) planDisabledControlPlane() *Outcome {
 		return v.out
 	}
 	host := v.Cluster.Endpoint.Host
-	unbound := !v.claim.Bound && v.stamp == "" && v.written == ""
+	unbound := v.unbound() && v.stamp == "" && v.written == ""
 	unused := v.claim.Address != nil && host != "" && !v.inUse(v.claim)
 	if unbound || unused {
 		// Nothing published from the claim is left, or it would be missed later on.
@@ -49,11 +49,16 @@ func (v *roleView) planDisabledIngress() *Outcome {
 			v.role.EnabledAnnotation(), v.variable.NeededBy, v.Cluster.Class, v.variable.Path)
 	}
 	v.withdraw(address)
-	if v.live && (v.claim.Address != nil || !v.claim.Bound) {
+	if v.live && (v.claim.Address != nil || v.unbound()) {
 		v.release()
 	}
 	return v.out
 }
+
+// unbound tells whether nothing is bound to the claim, nor about to be: an IPAddress
+// that is there already, as that of a VIP which is being taken back, goes with its claim
+// only once the provider has bound the two.
+func (v *roleView) unbound() bool { return !v.claim.Bound && !v.claim.Binding }
 
 func (v *roleView) withdraw(address string) {
 	if address != "" && sameHost(v.stamp, address) {

@@ -107,6 +107,8 @@ func checkOutcome(t testing.TB, s *vip.Snapshot, role vip.Role, o *vip.Outcome) 
 			t.Errorf("role %s wants its claim both made and released", role)
 		case !disabled && claim.Bound:
 			t.Errorf("role %s releases a bound claim that nobody disabled", role)
+		case disabled && claim.Binding && !claim.Bound:
+			t.Errorf("role %s releases a claim whose address would stay behind", role)
 		case role == vip.ControlPlane && claim.Address != nil && sameAddress(s.Cluster.Endpoint.Host, claim.Address.Text):
 			t.Errorf("the claim behind the endpoint is released")
 		}

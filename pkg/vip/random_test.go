@@ -263,7 +263,7 @@ func (r *dice) pool(n int) vip.Pool {
 }
 
 func (r *dice) claim(s *vip.Snapshot, role vip.Role) *vip.Claim {
-	c := caseClaim{Pool: "gone", Deleting: r.one(10), Outdated: r.one(4), Bound: r.one(10), SeenSince: r.one(2), Contested: r.one(3), LeaseHeld: r.one(2)}
+	c := caseClaim{Pool: "gone", Deleting: r.one(10), Outdated: r.one(4), Bound: r.one(10), Binding: r.one(10), SeenSince: r.one(2), Contested: r.one(3), LeaseHeld: r.one(2)}
 	if r.one(6) {
 		c.Refusal = pick(r, vip.RefusedPoolExhausted, vip.RefusedPoolNotReady, "Other")
 	}

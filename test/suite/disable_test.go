@@ -63,6 +63,25 @@ func TestDisableIngressReleases(t *testing.T) {
 	}
 }
 
+// A VIP that is being taken back when ingress is disabled: its IPAddress is there, and
+// nobody has bound it to its claim yet. It goes with the claim all the same.
+func TestDisableIngressWhileItsVIPIsTakenBack(t *testing.T) {
+	w := newWorld(t)
+	k := w.vipClass()
+	w.pool(serving(controlPlane, k))
+	p := w.pool(serving(ingress, k))
+	c := w.cluster(k, paused(true), annotated(ingress.enabled(), "false"))
+	c.makeAddress(ingress, p.ref(), p.address(0), c.owner())
+	p.uses(1)
+	// The provider looks at the claim when the allocator has corrected the label.
+	c.ownClaim(ingress, p, labelledClaim(clusterNameLabel, "nobody"))
+	c.change(paused(false))
+	c.becomes(reason(ingress, "Disabled"))
+	w.gone(observe.Claims, w.namespace, ingress.claim(c.name))
+	w.gone(observe.Addresses, w.namespace, ingress.claim(c.name))
+	p.uses(0)
+}
+
 // classWithOptionalIngress has a patch that is off as long as there is no value.
 func classWithOptionalIngress(w *world) *class {
 	return w.vipClass(patched("optional", `{{ if .ingressVip }}true{{ end }}`, "infrastructure", "/spec/template/spec/ingressVIP",

@@ -15,10 +15,8 @@ func (c *cluster) ownClaim(r role, p *pool, options ...func(*ipamv1.IPAddressCla
 		TypeMeta: metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddressClaim"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: c.namespace, Name: r.claim(c.name),
-			Labels: map[string]string{clusterNameLabel: c.name, poolRole: string(r), watchFilterLabel: c.w.filter},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: clusterv1.GroupVersion.String(), Kind: "Cluster", Name: c.name, UID: c.uid,
-			}},
+			Labels:          map[string]string{clusterNameLabel: c.name, poolRole: string(r), watchFilterLabel: c.w.filter},
+			OwnerReferences: []metav1.OwnerReference{c.owner()},
 		},
 		Spec: ipamv1.IPAddressClaimSpec{PoolRef: p.ref()},
 	}
@@ -26,6 +24,10 @@ func (c *cluster) ownClaim(r role, p *pool, options ...func(*ipamv1.IPAddressCla
 		option(claim)
 	}
 	return create(c.w, observe.Claims, claim)
+}
+
+func (c *cluster) owner() metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: clusterv1.GroupVersion.String(), Kind: "Cluster", Name: c.name, UID: c.uid}
 }
 
 // pendingOn makes a Cluster whose claim waits on a pool that lost its last address

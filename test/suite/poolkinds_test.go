@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/test/chart"
@@ -100,17 +101,21 @@ func (c *cluster) refuse(r role, why string) {
 func (c *cluster) bind(r role, address string) {
 	c.w.t.Helper()
 	claim := c.claim(r)
-	object := &ipamv1.IPAddress{
-		TypeMeta:   metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddress"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: claim.Name},
-		Spec: ipamv1.IPAddressSpec{
-			Address: address, ClaimRef: ipamv1.IPAddressClaimReference{Name: claim.Name}, PoolRef: claim.Spec.PoolRef,
-		},
-	}
-	object.Spec.Prefix = new(int32)
-	*object.Spec.Prefix = 24
-	create(c.w, observe.Addresses, object)
+	c.makeAddress(r, claim.Spec.PoolRef, address)
 	c.setClaimStatus(r, map[string]any{"addressRef": map[string]any{"name": claim.Name}})
+}
+
+// makeAddress makes the IPAddress of the role's claim.
+func (c *cluster) makeAddress(r role, pool ipamv1.IPPoolReference, address string, owners ...metav1.OwnerReference) {
+	c.w.t.Helper()
+	name := r.claim(c.name)
+	create(c.w, observe.Addresses, &ipamv1.IPAddress{
+		TypeMeta:   metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddress"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: name, OwnerReferences: owners},
+		Spec: ipamv1.IPAddressSpec{
+			Address: address, Prefix: ptr.To[int32](24), ClaimRef: ipamv1.IPAddressClaimReference{Name: name}, PoolRef: pool,
+		},
+	})
 }
 
 func (c *cluster) setClaimStatus(r role, status map[string]any) {
