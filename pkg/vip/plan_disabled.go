@@ -20,9 +20,9 @@ func (v *roleView) planDisabledControlPlane() *Outcome {
 		return v.out
 	}
 	host := v.Cluster.Endpoint.Host
-	unbound := v.unbound() && v.stamp == "" && v.written == ""
+	unpublished := v.unbound() && v.stamp == "" && v.written == ""
 	unused := v.claim.Address != nil && host != "" && !v.inUse(v.claim)
-	if unbound || unused {
+	if unpublished || unused {
 		// Nothing published from the claim is left, or it would be missed later on.
 		v.patch.removeAnnotation(v.role.WrittenAnnotation())
 		v.release()
@@ -54,11 +54,6 @@ func (v *roleView) planDisabledIngress() *Outcome {
 	}
 	return v.out
 }
-
-// unbound tells whether nothing is bound to the claim, nor about to be: an IPAddress
-// that is there already, as that of a VIP which is being taken back, goes with its claim
-// only once the provider has bound the two.
-func (v *roleView) unbound() bool { return !v.claim.Bound && !v.claim.Binding }
 
 func (v *roleView) withdraw(address string) {
 	if address != "" && sameHost(v.stamp, address) {

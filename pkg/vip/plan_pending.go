@@ -2,7 +2,7 @@ package vip
 
 // planPending decides a role whose claim is not bound.
 func (v *roleView) planPending() *Outcome {
-	if v.claim.Bound || v.claim.Binding {
+	if !v.unbound() {
 		return v.out.set(ClaimPending, "claim %s is being bound", v.claim.Name)
 	}
 	value := v.current()

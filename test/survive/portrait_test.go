@@ -68,8 +68,9 @@ func (w *world) portrait(name string, pools bool) (string, error) {
 }
 
 // takenBack tells whether the allocator made the IPAddress, to take back a VIP whose
-// claim was lost, and no provider has seen the claim that followed. If ingress is
-// switched off in that moment, the address stays taken as long as the Cluster lives.
+// claim was lost, and no provider has seen the claim that was to follow. If ingress is
+// switched off before the allocator has made that, too, the address stays taken as long
+// as the Cluster lives.
 func takenBack(address *unstructured.Unstructured) bool {
 	owners := address.GetOwnerReferences()
 	return len(owners) == 1 && owners[0].Kind == "Cluster"
