@@ -78,7 +78,8 @@ func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 }
 
 // worked tells whether the provider did something for the claim: bound it, or took it
-// up with its finalizer. Before a crowd it does nothing but take up for seconds.
+// up with its finalizer. One that adds that itself does nothing else for seconds
+// before a crowd.
 func worked(old, current *ipamv1.IPAddressClaim) bool {
 	return waitsForAddress(old) &&
 		(current.Status.AddressRef.Name != "" || len(current.Finalizers) > len(old.Finalizers))

@@ -76,7 +76,7 @@ func refusal(claim *ipamv1.IPAddressClaim) vip.Refusal {
 const readyCondition = "Ready"
 
 // DesiredClaim is the role's claim as it should be. The spec of a claim is
-// immutable, so an existing one keeps its pool.
+// immutable, so an existing one keeps its pool. Finalizers are for new ones only.
 func DesiredClaim(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vip.Role, pool vip.PoolRef) *ipamv1.IPAddressClaim {
 	desired := &ipamv1.IPAddressClaim{ObjectMeta: desiredMeta(existing, cluster, role)}
 	if existing != nil {
@@ -84,6 +84,12 @@ func DesiredClaim(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vi
 		return desired
 	}
 	desired.Spec.PoolRef = ipamv1.IPPoolReference{APIGroup: pool.Group, Kind: pool.Kind, Name: pool.Name}
+	if isInCluster(pool) {
+		// The provider would add it first and bind the claim only when it sees that: a
+		// whole round of a crowd. And a claim deleted before that would go at once, and
+		// leave behind the IPAddress that a VIP was to be taken back with.
+		desired.Finalizers = []string{releaseFinalizer}
+	}
 	return desired
 }
 

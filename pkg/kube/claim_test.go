@@ -40,11 +40,25 @@ func TestTheClaimThatIsMade(t *testing.T) {
 			Labels: map[string]string{"cluster.x-k8s.io/cluster-name": "c1", "vip.capi.gorizond.io/role": "ingress"},
 			// blockOwnerDeletion would have the claim deleted before the Cluster.
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "cluster.x-k8s.io/v1beta2", Kind: "Cluster", Name: "c1", UID: "uid-1"}},
+			// The in-cluster provider binds no claim without it.
+			Finalizers: []string{"ipam.cluster.x-k8s.io/ReleaseAddress"},
 		},
 		Spec: ipamv1.IPAddressClaimSpec{PoolRef: ipamv1.IPPoolReference{APIGroup: ipam, Kind: "InClusterIPPool", Name: "p"}},
 	}
 	if got := kube.DesiredClaim(nil, &c1, vip.Ingress, ourPool); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// Nobody else would take it away again.
+func TestOnlyClaimsOfTheInClusterProviderAreMadeWithItsFinalizer(t *testing.T) {
+	for _, pool := range []vip.PoolRef{
+		{Group: "ipam.metal3.io", Kind: "IPPool", Namespace: "team-a", Name: "p"},
+		{Group: ipam, Kind: "InfobloxIPPool", Namespace: "team-a", Name: "p"},
+	} {
+		if claim := kube.DesiredClaim(nil, &c1, vip.Ingress, pool); len(claim.Finalizers) != 0 {
+			t.Errorf("a claim on %s.%s has the finalizers %v", pool.Kind, pool.Group, claim.Finalizers)
+		}
 	}
 }
 

@@ -53,6 +53,8 @@ func NewClaims(config *rest.Config, clients client.SharedClientFactory, served S
 		WithNoDelete().
 		// The default is one per second and set, taken even by an apply without change.
 		WithRateLimiting(50).
+		// A claim is born with finalizers; after that they are its provider's and others'.
+		WithDiffPatch(c.kind, "", "", []byte(`[{"op": "remove", "path": "/metadata/finalizers"}]`)).
 		WithReconciler(c.kind, c.veto)
 	return c, nil
 }

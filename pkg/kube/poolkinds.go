@@ -25,6 +25,10 @@ func InClusterPools() []schema.GroupResource {
 
 const inClusterGroup = "ipam.cluster.x-k8s.io"
 
+// releaseFinalizer keeps a claim until the in-cluster provider has released its address:
+// ReleaseAddressFinalizer of its package ipamutil, the same since its first release.
+const releaseFinalizer = "ipam.cluster.x-k8s.io/ReleaseAddress"
+
 // isInCluster tells whether the in-cluster provider serves the pool. Other
 // providers put kinds of their own into the same API group.
 func isInCluster(pool vip.PoolRef) bool {

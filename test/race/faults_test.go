@@ -1,15 +1,21 @@
 package race
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gorizond/capi-vip-allocator/test/management"
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // The API server crashes while a crowd is created, and comes back. The IPAM provider
@@ -45,6 +51,76 @@ func TestAPIServerRestarts(t *testing.T) {
 		})
 		w.built(n)
 	})
+}
+
+// The IPAM provider is gone. Claims that it has not seen wait for it, those of a deleted
+// Cluster too, so that it releases all that was meant for them; and the allocator leaves
+// it and others their finalizers when it brings a claim up to date.
+func TestProviderIsGone(t *testing.T) {
+	w := newWorld(t, "")
+	w.class(byVariable)
+	w.pools()
+	w.start()
+	if err := w.Management.StopComponent(management.IPAM); err != nil {
+		t.Fatal(err)
+	}
+	back := sync.OnceValue(func() error { return w.Management.StartComponent(management.IPAM) })
+	t.Cleanup(func() {
+		if err := back(); err != nil {
+			t.Error(err)
+		}
+	})
+	const release, others = "ipam.cluster.x-k8s.io/ReleaseAddress", "example.com/others"
+	claims := w.Client.Resource(observe.Claims).Namespace(w.namespace)
+	// finalized waits until a claim has the role label and exactly these finalizers.
+	finalized := func(name string, want ...string) {
+		w.eventually("claim "+name+" is as it should be", func() error {
+			claim, err := claims.Get(t.Context(), name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if got := claim.GetFinalizers(); claim.GetLabels()[observe.RoleLabel] == "" || !slices.Equal(got, want) {
+				return fmt.Errorf("it has the labels %v and the finalizers %v, want the role and %v", claim.GetLabels(), got, want)
+			}
+			return nil
+		})
+	}
+	edit := func(name, merge string) {
+		if _, err := claims.Patch(t.Context(), name, types.MergePatchType, []byte(merge), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	w.create(2)
+	for _, name := range []string{"vip-cp-c0", "vip-ingress-c0", "vip-cp-c1", "vip-ingress-c1"} {
+		finalized(name, release)
+	}
+	edit("vip-cp-c0", fmt.Sprintf(`{"metadata": {"labels": {%q: null}, "finalizers": [%q, %q]}}`, observe.RoleLabel, release, others))
+	finalized("vip-cp-c0", release, others)
+	edit("vip-cp-c0", fmt.Sprintf(`{"metadata": {"finalizers": [%q]}}`, release))
+	w.delete(clusterName(1))
+	w.gone(clusterName(1))
+	w.eventually("a claim of the deleted Cluster is deleted", func() error {
+		claim, err := claims.Get(t.Context(), "vip-cp-c1", metav1.GetOptions{})
+		if err == nil && claim.GetDeletionTimestamp() == nil {
+			err = errors.New("it is not")
+		}
+		return err
+	})
+
+	if err := back(); err != nil {
+		t.Fatal(err)
+	}
+	w.built(1)
+	for _, resource := range []schema.GroupVersionResource{observe.Claims, observe.Addresses} {
+		w.eventually(resource.Resource+" are those of the Cluster that is left", func() error {
+			list, err := w.Client.Resource(resource).Namespace(w.namespace).List(t.Context(), metav1.ListOptions{})
+			if err == nil && len(list.Items) != 2 {
+				err = fmt.Errorf("there are %d", len(list.Items))
+			}
+			return err
+		})
+	}
 }
 
 // Whoever runs already is none of the gates' business: Clusters are scaled and
