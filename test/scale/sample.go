@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -135,7 +136,7 @@ func (s *sample) owns(e audit.Event) bool {
 	return e.Object.Namespace == s.tenant.namespace && (e.Object.Name == s.name || strings.HasSuffix(e.Object.Name, "-"+s.name))
 }
 
-// withdraw deletes the Cluster and does the garbage collector's work.
+// withdraw deletes the Cluster and does the work of the garbage collector and the provider.
 func (w *world) withdraw(ctx context.Context, s *sample) error {
 	claims, err := w.claimsOf(ctx, s)
 	if err != nil {
@@ -155,11 +156,19 @@ func (w *world) withdraw(ctx context.Context, s *sample) error {
 				return err
 			}
 		}
+		released := []byte(`{"metadata":{"finalizers":null}}`)
+		if _, err := w.in(observe.Claims, s).Patch(ctx, name, types.MergePatchType, released, metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("release claim %s: %w", name, err)
+		}
 		if err := w.count(ctx, w.pools[pool], -1); err != nil {
 			return err
 		}
 	}
-	return nil
+	left, err := w.claimsOf(ctx, s)
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("cluster %s is deleted, and %d of its claims are left", s.name, len(left))
+	}
+	return err
 }
 
 // claimsOf lists the claims of the Cluster, sorted by name.
