@@ -93,7 +93,7 @@ func (v *roleView) asked() bool {
 
 // unbound tells whether nothing is bound to the claim, nor about to be: an IPAddress
 // that is there already, as that of a VIP which is being taken back, goes with its claim
-// only once the provider has bound the two.
+// for certain only once the provider has bound the two.
 func (v *roleView) unbound() bool { return !v.claim.Bound && !v.claim.Binding }
 
 // current is the VIP that the Cluster carries for the role, whoever wrote it. A

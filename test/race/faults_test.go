@@ -98,6 +98,12 @@ func TestProviderIsGone(t *testing.T) {
 	edit("vip-cp-c0", fmt.Sprintf(`{"metadata": {"labels": {%q: null}, "finalizers": [%q, %q]}}`, observe.RoleLabel, release, others))
 	finalized("vip-cp-c0", release, others)
 	edit("vip-cp-c0", fmt.Sprintf(`{"metadata": {"finalizers": [%q]}}`, release))
+	w.is(clusterName(0), "says what it waits for", func(cluster *unstructured.Unstructured) error {
+		if got := conditionOf(cluster, observe.ControlPlaneReady)["reason"]; got != "ClaimPending" {
+			return fmt.Errorf("the reason is %v", got)
+		}
+		return nil
+	})
 	w.delete(clusterName(1))
 	w.gone(clusterName(1))
 	w.eventually("a claim of the deleted Cluster is deleted", func() error {
@@ -121,6 +127,7 @@ func TestProviderIsGone(t *testing.T) {
 			return err
 		})
 	}
+	w.noLoss()
 }
 
 // Whoever runs already is none of the gates' business: Clusters are scaled and
