@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
@@ -65,7 +64,7 @@ func (r *recorder) claimOf(cluster types.NamespacedName, role string) string {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	for key, claim := range r.claims {
-		if key.Namespace == cluster.Namespace && claim.Labels[clusterv1.ClusterNameLabel] == cluster.Name &&
+		if key.Namespace == cluster.Namespace && clusterOf(&claim) == cluster.Name &&
 			claim.Labels[observe.RoleLabel] == role {
 			return key.Name
 		}

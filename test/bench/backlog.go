@@ -9,7 +9,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
+	"github.com/gorizond/capi-vip-allocator/test/chart"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
+	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
 // repeats is how often the two of a Backlog alternate: a machine is not equally fast
@@ -22,31 +26,76 @@ type Backlog struct {
 	// the first request of a script to create one to the last one bound. The Clusters
 	// go on waiting, no allocator runs.
 	Provider time.Duration
+	Served   []Served // by gate, as asked for
+}
+
+// Served is the same backlog, served by an allocator that starts late.
+type Served struct {
+	Gate string
 	// Bound and Ours are the times from the start of the allocator's process to the
-	// last claim bound, and to the last Cluster that carries both VIPs. The provider
-	// is slower than with the script, as it shares the machine with the allocator.
+	// last claim bound, and to the last Cluster that carries both VIPs and is not held
+	// any more. The provider is slower than with the script, as it shares the machine
+	// with the allocator.
 	Bound, Ours time.Duration
 }
 
 // Ratio is what the allocator takes for each second of the provider alone.
-func (b Backlog) Ratio() float64 { return b.Ours.Seconds() / b.Provider.Seconds() }
+func (b Backlog) Ratio(s Served) float64 { return s.Ours.Seconds() / b.Provider.Seconds() }
 
 // BoundRatio is what it takes for each second until the provider, beside it, is done.
-func (b Backlog) BoundRatio() float64 { return b.Ours.Seconds() / b.Bound.Seconds() }
+func (s Served) BoundRatio() float64 { return s.Ours.Seconds() / s.Bound.Seconds() }
 
-func (w *world) backlog(ctx context.Context, number, n int) (result Backlog, err error) {
-	w.say("backlog %d: both claims of %d waiting clusters, by a script", number, n)
-	if result.Provider, err = w.scriptedBacklog(ctx, fmt.Sprintf("backlog-script-%d", number), n); err != nil {
-		return result, fmt.Errorf("script: %w", err)
+// backlogs measures the backlog of every gate, several times.
+func (w *world) backlogs(ctx context.Context, o Options) ([]Backlog, error) {
+	chart, err := w.installGates(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("install the gates: %w", err)
 	}
-	w.say("backlog %d: an allocator starts when %d clusters wait", number, n)
-	if result.Bound, result.Ours, err = w.servedBacklog(ctx, fmt.Sprintf("backlog-ours-%d", number), n); err != nil {
-		return result, fmt.Errorf("allocator: %w", err)
+	var all []Backlog
+	for i := 1; i <= repeats; i++ {
+		w.say("backlog %d: both claims of %d waiting clusters, by a script", i, o.Backlog)
+		provider, err := w.scriptedBacklog(ctx, fmt.Sprintf("backlog-script-%d", i), o.Backlog)
+		if err != nil {
+			return nil, fmt.Errorf("backlog %d: script: %w", i, err)
+		}
+		result := Backlog{Provider: provider}
+		for j, gate := range o.Gates {
+			w.say("backlog %d: %s: an allocator starts when %d clusters wait", i, gate.Name, o.Backlog)
+			served, err := w.servedBacklog(ctx, fmt.Sprintf("backlog-ours-%d-%d", i, j), gate, chart, o.Backlog)
+			if err != nil {
+				return nil, fmt.Errorf("backlog %d: %s: %w", i, gate.Name, err)
+			}
+			w.say("backlog %d: %s: after %s, %s times the provider alone", i, gate.Name, seconds(served.Ours), number(result.Ratio(served)))
+			result.Served = append(result.Served, served)
+		}
+		all = append(all, result)
 	}
-	return result, nil
+	return all, nil
+}
+
+// installGates installs the allocator's chart with all gates, and returns how to run
+// it. Nobody runs yet, and nothing outside of namespaces with a gate's label changes.
+func (w *world) installGates(ctx context.Context) (allocator.Options, error) {
+	ports, err := loopback.FreePorts(1)
+	if err != nil {
+		return allocator.Options{}, err
+	}
+	rendered, err := chart.Render(ctx, gates.Values(ports[0]), w.management.RuntimeVersion())
+	if err != nil {
+		return allocator.Options{}, err
+	}
+	kubeconfig, err := rendered.Install(ctx, w.management)
+	if err != nil {
+		return allocator.Options{}, err
+	}
+	o := allocator.Options{Kubeconfig: kubeconfig, Args: rendered.Args, LogFile: w.logFile()}
+	return o, gates.Discover(ctx, w.client, ports[0], o)
 }
 
 func (w *world) scriptedBacklog(ctx context.Context, namespace string, n int) (took time.Duration, err error) {
+	if err := w.prepare(ctx, namespace, w.script.scriptedCluster); err != nil {
+		return 0, err
+	}
 	waiting, err := w.waiting(ctx, namespace, n)
 	if err != nil {
 		return 0, err
@@ -71,38 +120,41 @@ func (w *world) scriptedBacklog(ctx context.Context, namespace string, n int) (t
 	return end(timelines, timeline.allBound).Sub(begin), w.clear(ctx, namespace)
 }
 
-func (w *world) servedBacklog(ctx context.Context, namespace string, n int) (bound, took time.Duration, err error) {
+func (w *world) servedBacklog(ctx context.Context, namespace string, gate gates.Gate, o allocator.Options, n int) (Served, error) {
+	if err := w.createNamespace(ctx, namespace, gate.Labels); err != nil {
+		return Served{}, err
+	}
+	if err := w.classOf(ctx, namespace, gates.Class(namespace, gate.Class)); err != nil {
+		return Served{}, err
+	}
 	if _, err := w.waiting(ctx, namespace, n); err != nil {
-		return 0, 0, err
+		return Served{}, err
 	}
 	position, err := w.audit.Position()
 	if err != nil {
-		return 0, 0, err
+		return Served{}, err
 	}
 	begin := time.Now()
-	process, err := w.startAllocator(ctx)
+	process, err := allocator.Start(ctx, o)
 	if err != nil {
-		return 0, 0, err
+		return Served{}, err
 	}
 	defer process.Kill() // for the errors below; harmless after Stop
 	timelines, err := w.await(ctx, position, namespace, n, timeline.done)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%w; end of its log:\n%s", err, process.LogTail())
+		return Served{}, fmt.Errorf("%w; end of its log:\n%s", err, process.LogTail())
 	}
 	if err := w.clear(ctx, namespace); err != nil {
-		return 0, 0, err
+		return Served{}, err
 	}
 	_, err = process.Stop()
-	return end(timelines, timeline.allBound).Sub(begin), end(timelines, timeline.done).Sub(begin), err
+	return Served{Gate: gate.Name, Bound: end(timelines, timeline.allBound).Sub(begin), Ours: end(timelines, timeline.done).Sub(begin)}, err
 }
 
 // waiting creates Clusters while no allocator runs, and waits until Cluster API has
 // found out that it cannot build them: its first tries, which follow one another
 // quickly, would delay whoever comes then.
 func (w *world) waiting(ctx context.Context, namespace string, n int) ([]*unstructured.Unstructured, error) {
-	if err := w.prepare(ctx, namespace, w.script.scriptedCluster); err != nil {
-		return nil, err
-	}
 	clusters := make([]*unstructured.Unstructured, n)
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(creators)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 )
 
@@ -20,6 +21,7 @@ type Options struct {
 	Script   bool          // put a script that allocates, see Round, between the two
 	Alone    int           // how many Clusters are created one after another, each alone; 0 leaves that out
 	Backlog  int           // how many Clusters wait for an allocator that starts late; 0 leaves that out
+	Gates    []gates.Gate  // of the backlog
 	Quiet    time.Duration // how long to listen when nothing changes; 0 leaves that out
 	Progress io.Writer     // one line per step
 }
@@ -65,12 +67,10 @@ func Run(ctx context.Context, cluster *management.Cluster, o Options) (*Report, 
 			return nil, fmt.Errorf("one cluster alone: %w", err)
 		}
 	}
-	for i := 1; o.Backlog > 0 && i <= repeats; i++ {
-		backlog, err := w.backlog(ctx, i, o.Backlog)
-		if err != nil {
-			return nil, fmt.Errorf("backlog %d: %w", i, err)
+	if o.Backlog > 0 {
+		if report.Backlog, err = w.backlogs(ctx, o); err != nil {
+			return nil, err
 		}
-		report.Backlog = append(report.Backlog, backlog)
 	}
 	return report, nil
 }

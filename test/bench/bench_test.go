@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -48,7 +49,8 @@ func TestDone(t *testing.T) {
 	for i, role := range roles {
 		claim := &ipamv1.IPAddressClaim{}
 		claim.Namespace, claim.Name = "n", role
-		claim.Labels = map[string]string{clusterv1.ClusterNameLabel: "c", observe.RoleLabel: role}
+		claim.OwnerReferences = []metav1.OwnerReference{{Kind: "Cluster", Name: "c"}}
+		claim.Labels = map[string]string{observe.RoleLabel: role}
 		claim.Status.AddressRef.Name = role
 		r.onClaim(observe.Event[ipamv1.IPAddressClaim]{At: begin.Add(time.Duration(i+1) * time.Second), Object: claim})
 	}
@@ -86,7 +88,8 @@ func TestLateWatch(t *testing.T) {
 	}
 	key := types.NamespacedName{Namespace: "n", Name: "c"}
 	claim := ipamv1.IPAddressClaim{}
-	claim.Labels = map[string]string{clusterv1.ClusterNameLabel: "c", observe.RoleLabel: observe.Ingress}
+	claim.OwnerReferences = []metav1.OwnerReference{{Kind: "Cluster", Name: "c"}}
+	claim.Labels = map[string]string{observe.RoleLabel: observe.Ingress}
 	r := newRecorder()
 	r.claims[types.NamespacedName{Namespace: "n", Name: "claim"}] = claim
 	timelines := map[types.NamespacedName]timeline{key: {
@@ -119,13 +122,17 @@ func TestReportHoldsEverything(t *testing.T) {
 	ours := crowd
 	ours.Total, ours.Requests = 3*time.Second, Requests{write}
 	report := Report{
-		Options: Options{Clusters: 1, Alone: 1, Quiet: time.Second},
+		Options: Options{Clusters: 1, Alone: 1, Backlog: 1, Quiet: time.Second},
 		Rounds:  []Round{{Floor: crowd, Ours: ours, Usage: allocator.Usage{PeakRSS: 64 << 20}}, {Floor: crowd, Ours: ours}},
 		Alone:   Alone{Script: []time.Duration{2 * time.Second}, Ours: []time.Duration{time.Second}},
+		Backlog: []Backlog{
+			{Provider: 10 * time.Second, Served: []Served{{Gate: "one", Bound: 8 * time.Second, Ours: 12 * time.Second}}},
+			{Provider: 10 * time.Second, Served: []Served{{Gate: "one", Bound: 8 * time.Second, Ours: 14 * time.Second}}},
+		},
 	}
 	var out bytes.Buffer
 	report.Print(&out)
-	for _, want := range []string{"1.50", "0.50", "64.0 MiB", "patch clusters", "none", "median 1.50"} {
+	for _, want := range []string{"1.50", "0.50", "64.0 MiB", "patch clusters", "none", "median 1.50", "1.20", "1.40", "1.30", "1.62"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}

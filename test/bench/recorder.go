@@ -87,8 +87,9 @@ func (r *recorder) onCluster(e observe.Event[clusterv1.Cluster]) {
 	once(&t.created, e.At, true)
 	note(t.published, observe.ControlPlane, e.At, e.Object.Spec.ControlPlaneEndpoint.Host != "")
 	note(t.published, observe.Ingress, e.At, e.Object.Annotations[observe.IngressVIP] != "")
+	held := e.Object.Spec.Paused != nil && *e.Object.Spec.Paused
 	once(&t.carried, e.At,
-		observe.CarriesControlPlaneVIP(e.Object) && observe.CarriesIngressVIP(e.Object))
+		observe.CarriesControlPlaneVIP(e.Object) && observe.CarriesIngressVIP(e.Object) && !held)
 }
 
 func (r *recorder) onClaim(e observe.Event[ipamv1.IPAddressClaim]) {
@@ -100,7 +101,7 @@ func (r *recorder) onClaim(e observe.Event[ipamv1.IPAddressClaim]) {
 		return
 	}
 	r.claims[key] = *e.Object
-	cluster, role := e.Object.Labels[clusterv1.ClusterNameLabel], e.Object.Labels[observe.RoleLabel]
+	cluster, role := clusterOf(e.Object), e.Object.Labels[observe.RoleLabel]
 	reference := e.Object.Status.AddressRef.Name
 	if e.Object.DeletionTimestamp != nil || reference == "" {
 		return // its Cluster may be gone, or it is not bound yet
@@ -108,6 +109,16 @@ func (r *recorder) onClaim(e observe.Event[ipamv1.IPAddressClaim]) {
 	t := r.timeline(types.NamespacedName{Namespace: key.Namespace, Name: cluster})
 	note(t.bound, role, e.At, true)
 	t.reference[role] = reference
+}
+
+// clusterOf returns the name of the Cluster that owns a claim. Its label may come late.
+func clusterOf(claim *ipamv1.IPAddressClaim) string {
+	for _, owner := range claim.OwnerReferences {
+		if owner.Kind == "Cluster" {
+			return owner.Name
+		}
+	}
+	return ""
 }
 
 func (r *recorder) onAddress(e observe.Event[ipamv1.IPAddress]) {

@@ -163,12 +163,16 @@ func (a Alone) print(w io.Writer) {
 
 func printBacklog(w io.Writer, backlogs []Backlog, clusters int) {
 	t := newTable("until the last one", "provider alone", "ours, bound", "ours", "ours ÷ alone", "ours ÷ bound")
-	var ratios, boundRatios []float64
-	for i, b := range backlogs {
-		ratios, boundRatios = append(ratios, b.Ratio()), append(boundRatios, b.BoundRatio())
-		t.AppendRow(table.Row{i + 1, seconds(b.Provider), seconds(b.Bound), seconds(b.Ours), number(b.Ratio()), number(b.BoundRatio())})
+	for i := range backlogs[0].Served {
+		var ratios, boundRatios []float64
+		for _, b := range backlogs {
+			s := b.Served[i]
+			ratios, boundRatios = append(ratios, b.Ratio(s)), append(boundRatios, s.BoundRatio())
+			t.AppendRow(table.Row{s.Gate, seconds(b.Provider), seconds(s.Bound), seconds(s.Ours), number(b.Ratio(s)), number(s.BoundRatio())})
+		}
+		t.AppendRow(table.Row{"median", "", "", "", number(median(ratios)), number(median(boundRatios))})
+		t.AppendSeparator()
 	}
-	t.AppendFooter(table.Row{"median", "", "", "", number(median(ratios)), number(median(boundRatios))})
 	render(w, fmt.Sprintf("%d clusters that waited for an allocator", clusters), t)
 	fmt.Fprintln(w, "provider alone: the claims of all, made at once by a script, until the last is bound; nothing is built meanwhile.")
 	fmt.Fprintln(w, "ours: from the start of the allocator; bound: until its provider, beside it, has bound the last claim.")

@@ -15,6 +15,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
@@ -75,7 +76,7 @@ func newCluster(key types.NamespacedName) *clusterv1.Cluster {
 		TypeMeta:   metav1.TypeMeta{APIVersion: clusterv1.GroupVersion.String(), Kind: "Cluster"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 	}
-	cluster.Spec.Topology.ClassRef.Name = "demo"
+	cluster.Spec.Topology.ClassRef.Name = gates.ClassName
 	cluster.Spec.Topology.Version = "v1.36.3"
 	cluster.Spec.Topology.ControlPlane.Replicas = &replicas
 	return cluster

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
@@ -35,14 +36,14 @@ apiVersion: ipam.cluster.x-k8s.io/v1alpha2
 kind: GlobalInClusterIPPool
 metadata:
   name: control-plane
-  labels: {` + observe.RoleLabel + `: control-plane, ` + observe.ClassLabel + `: demo}
+  labels: {` + observe.RoleLabel + `: control-plane, ` + observe.ClassLabel + `: ` + gates.ClassName + `}
 spec: {addresses: [10.64.0.1-10.64.255.254], prefix: 16}
 ---
 apiVersion: ipam.cluster.x-k8s.io/v1alpha2
 kind: GlobalInClusterIPPool
 metadata:
   name: ingress
-  labels: {` + observe.RoleLabel + `: ingress, ` + observe.ClassLabel + `: demo}
+  labels: {` + observe.RoleLabel + `: ingress, ` + observe.ClassLabel + `: ` + gates.ClassName + `}
 spec: {addresses: [10.65.0.1-10.65.255.254], prefix: 16}
 `
 
@@ -86,7 +87,7 @@ func newWorld(ctx context.Context, cluster *management.Cluster, progress io.Writ
 	if err := cluster.Apply(ctx, []byte(pools)); err != nil {
 		return nil, err
 	}
-	if err := w.createNamespace(ctx, allocator.Namespace); err != nil {
+	if err := w.createNamespace(ctx, allocator.Namespace, ""); err != nil {
 		return nil, err
 	}
 	return w, w.recorder.watch(ctx, w.client)
@@ -101,28 +102,38 @@ func (w *world) startAllocator(ctx context.Context) (*allocator.Process, error) 
 	return allocator.Start(ctx, allocator.Options{
 		Kubeconfig: w.management.Kubeconfig(),
 		Args:       []string{"--leader-elect"},
-		LogFile:    filepath.Join(filepath.Dir(w.management.AuditLog()), "allocator.log"),
+		LogFile:    w.logFile(),
 	})
 }
 
-func (w *world) createNamespace(ctx context.Context, name string) error {
-	return w.management.Apply(ctx, []byte("{apiVersion: v1, kind: Namespace, metadata: {name: "+name+"}}"))
+func (w *world) logFile() string {
+	return filepath.Join(filepath.Dir(w.management.AuditLog()), "allocator.log")
+}
+
+// createNamespace makes a namespace with labels in YAML.
+func (w *world) createNamespace(ctx context.Context, name, labels string) error {
+	return w.management.Apply(ctx, []byte("{apiVersion: v1, kind: Namespace, metadata: {name: "+name+", labels: {"+labels+"}}}"))
+}
+
+// classOf makes the class of a namespace and waits until Cluster API has read it.
+func (w *world) classOf(ctx context.Context, namespace string, manifest []byte) error {
+	if err := w.management.Apply(ctx, manifest); err != nil {
+		return err
+	}
+	return observe.AwaitClass(ctx, w.client, namespace, gates.ClassName)
 }
 
 // prepare makes a namespace with the class, and runs one Cluster through it: what
 // happens only the first time is not the subject.
 func (w *world) prepare(ctx context.Context, namespace string, create creator) error {
-	if err := w.createNamespace(ctx, namespace); err != nil {
+	if err := w.createNamespace(ctx, namespace, ""); err != nil {
 		return err
 	}
 	class, err := inNamespace(w.class, namespace)
 	if err != nil {
 		return fmt.Errorf("read the example class: %w", err)
 	}
-	if err := w.management.Apply(ctx, class); err != nil {
-		return err
-	}
-	if err := observe.AwaitClass(ctx, w.client, namespace, "demo"); err != nil {
+	if err := w.classOf(ctx, namespace, class); err != nil {
 		return err
 	}
 	if _, err := w.crowd(ctx, namespace, 1, 1, create); err != nil {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
@@ -22,7 +23,7 @@ import (
 // goes down with it: with caches that miss the last addresses before the crash it
 // would give some of them twice, and those Clusters could not be built.
 func TestAPIServerRestarts(t *testing.T) {
-	under(t, some(gates, "hold"), func(w *world, _ gate) {
+	under(t, some("hold"), func(w *world, _ gate) {
 		p := w.start()
 		const n = 12
 		w.create(n)
@@ -58,7 +59,7 @@ func TestAPIServerRestarts(t *testing.T) {
 // it and others their finalizers when it brings a claim up to date.
 func TestProviderIsGone(t *testing.T) {
 	w := newWorld(t, "")
-	w.class(byVariable)
+	w.class(gates.ByVariable)
 	w.pools()
 	w.start()
 	if err := w.Management.StopComponent(management.IPAM); err != nil {
@@ -133,7 +134,7 @@ func TestProviderIsGone(t *testing.T) {
 // Whoever runs already is none of the gates' business: Clusters are scaled and
 // upgraded while no allocator runs.
 func TestRunningClustersNeedNobody(t *testing.T) {
-	under(t, gates, func(w *world, _ gate) {
+	under(t, allGates, func(w *world, _ gate) {
 		p := w.start()
 		w.create(1)
 		w.built(1)
@@ -158,7 +159,7 @@ func TestRunningClustersNeedNobody(t *testing.T) {
 // and the allocator fills its host.
 func TestObjectVariable(t *testing.T) {
 	w := newWorld(t, "")
-	w.class(byObject)
+	w.class(gates.ByObject)
 	w.create(1)
 	w.apply(fmt.Sprintf(`
 apiVersion: cluster.x-k8s.io/v1beta2
@@ -166,11 +167,11 @@ kind: Cluster
 metadata: {name: %s, namespace: %s}
 spec:
   topology:
-    classRef: {name: race}
+    classRef: {name: %s}
     version: v1.36.3
     controlPlane: {replicas: 1}
     variables: [{name: controlPlaneEndpoint, value: {}}]
-`, clusterName(1), w.namespace))
+`, clusterName(1), w.namespace, gates.ClassName))
 	for i := range 2 {
 		w.is(clusterName(i), "waits", topologyFails)
 	}
@@ -198,7 +199,7 @@ func TestBacklog(t *testing.T) {
 	if !*long {
 		t.Skip("measures; run it with -long")
 	}
-	under(t, gates, func(w *world, g gate) {
+	under(t, allGates, func(w *world, g gate) {
 		n := crowdSize()
 		w.create(n)
 		w.is(clusterName(n-1), "waits", g.waits)

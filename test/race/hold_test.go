@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 )
 
 // holdSwitch is the ConfigMap that switches the hold gate.
@@ -27,8 +29,8 @@ func letGo(cluster *unstructured.Unstructured) error {
 
 // Whoever says in the manifest whether the Cluster is paused is taken at their word.
 func TestHoldLeavesAStatedPauseAlone(t *testing.T) {
-	w := newWorld(t, underHold)
-	w.class(open)
+	w := newWorld(t, gates.UnderHold)
+	w.class(gates.Open)
 	w.pools()
 	w.start()
 	for name, more := range map[string]string{
@@ -59,8 +61,8 @@ func TestHoldLeavesAStatedPauseAlone(t *testing.T) {
 
 // A user who pauses a held Cluster in a way of their own keeps that pause.
 func TestHoldLeavesTheUsersOwnPause(t *testing.T) {
-	w := newWorld(t, underHold)
-	w.class(open)
+	w := newWorld(t, gates.UnderHold)
+	w.class(gates.Open)
 	w.create(2)
 	w.patch(clusterName(0), `{"metadata":{"annotations":{"cluster.x-k8s.io/paused":""}}}`)
 	w.patch(clusterName(1), `{"metadata":{"annotations":{"vip.capi.gorizond.io/held":null}}}`)
@@ -77,8 +79,8 @@ func TestHoldLeavesTheUsersOwnPause(t *testing.T) {
 
 // What is held for want of an address says so, and can be deleted.
 func TestHoldWithoutAPool(t *testing.T) {
-	w := newWorld(t, underHold)
-	w.class(open)
+	w := newWorld(t, gates.UnderHold)
+	w.class(gates.Open)
 	p := w.start()
 	w.create(1)
 	w.is(clusterName(0), "says why it waits", func(cluster *unstructured.Unstructured) error {
@@ -111,8 +113,8 @@ const heldClusters = "capi_vip_allocator_held_clusters"
 
 // A Cluster whose class asks for no VIP goes at once.
 func TestHoldLetsStrangersGo(t *testing.T) {
-	w := newWorld(t, underHold)
-	w.class(stranger)
+	w := newWorld(t, gates.UnderHold)
+	w.class(gates.Stranger)
 	w.start()
 	w.create(1)
 	w.is(clusterName(0), "is let go", letGo)
@@ -120,8 +122,8 @@ func TestHoldLetsStrangersGo(t *testing.T) {
 
 // Without the ConfigMap nothing is held any more, and what is held goes.
 func TestHoldIsSwitchedOff(t *testing.T) {
-	w := newWorld(t, underHold)
-	w.class(open)
+	w := newWorld(t, gates.UnderHold)
+	w.class(gates.Open)
 	w.start()
 	w.create(2)
 	for i := range 2 {

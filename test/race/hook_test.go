@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
@@ -28,8 +29,8 @@ const hookSecret = "capi-vip-allocator-runtime-extension-tls"
 // Who waits for the hook is told by Cluster API what is missing, in words that do
 // not change: the Cluster is not written again and again.
 func TestHookSaysWhatIsMissing(t *testing.T) {
-	w := newWorld(t, underHook)
-	w.class(open)
+	w := newWorld(t, gates.UnderHook)
+	w.class(gates.Open)
 	p := w.start()
 	w.create(1)
 	for _, role := range []string{"control-plane", "ingress"} {
@@ -81,8 +82,8 @@ func (w *world) rests(name string) {
 // The hook's authority is replaced while a crowd is created. Cluster API takes its
 // time to learn of that; until then everybody waits.
 func TestCertificateIsReplaced(t *testing.T) {
-	w := newWorld(t, underHook)
-	w.class(open)
+	w := newWorld(t, gates.UnderHook)
+	w.class(gates.Open)
 	w.pools()
 	p := w.start()
 	const n = 12
@@ -120,8 +121,8 @@ func (w *world) authority() []byte {
 
 // A standby answers as well as the leader.
 func TestStandbyAnswers(t *testing.T) {
-	w := newWorld(t, underHook)
-	w.class(open)
+	w := newWorld(t, gates.UnderHook)
+	w.class(gates.Open)
 	w.pools()
 	w.start()
 	w.create(1)
@@ -141,7 +142,7 @@ func TestStandbyAnswers(t *testing.T) {
 	}
 	expect := func(retryAfter float64) {
 		t.Helper()
-		answer := ask("beforeclustercreate/"+extensionName, map[string]any{"cluster": cluster.Object})
+		answer := ask("beforeclustercreate/"+gates.ExtensionName, map[string]any{"cluster": cluster.Object})
 		if answer["status"] != "Success" || answer["retryAfterSeconds"] != retryAfter {
 			t.Errorf("a standby answers %v, want to be asked again after %v s", answer, retryAfter)
 		}

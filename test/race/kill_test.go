@@ -22,7 +22,7 @@ func TestAllocatorIsKilledAtItsPatch(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			under(t, some(gates, "hold", "hook"), func(w *world, _ gate) {
+			under(t, some("hold", "hook"), func(w *world, _ gate) {
 				proxy, p := w.behindProxy()
 				rule := arm(p.Kill)
 				rule.Match, rule.Nth = fault.In(w.namespace, fault.Of("patch", "clusters")), 1

@@ -10,23 +10,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 )
 
-// gate is a form of gate: a class, and the namespace labels that put its Clusters
-// under one of the allocator's own gates.
+// gate is a form of gate, and how one sees that a Cluster waits under it.
 type gate struct {
-	name   string
-	class  form
-	labels string
-	// waits tells how one sees that a Cluster waits.
+	gates.Gate
 	waits func(cluster *unstructured.Unstructured) error
 }
 
-var gates = []gate{
-	{name: "class, by variable", class: byVariable, waits: topologyFails},
-	{name: "class, by guard", class: byGuard, waits: topologyFails},
-	{name: "hold", class: open, labels: underHold, waits: held},
-	{name: "hook", class: open, labels: underHook, waits: saysOfTopology("extension")},
+var allGates = []gate{
+	{gates.Variable, topologyFails},
+	{gates.Guard, topologyFails},
+	{gates.Hold, held},
+	{gates.Hook, saysOfTopology("extension")},
 }
 
 func topologyFails(cluster *unstructured.Unstructured) error {
@@ -63,17 +61,17 @@ func free(cluster *unstructured.Unstructured) error {
 }
 
 // some are the gates of these names; all of them with -long.
-func some(all []gate, names ...string) []gate {
-	return slices.DeleteFunc(slices.Clone(all), func(g gate) bool { return !*long && !slices.Contains(names, g.name) })
+func some(names ...string) []gate {
+	return slices.DeleteFunc(slices.Clone(allGates), func(g gate) bool { return !*long && !slices.Contains(names, g.Name) })
 }
 
 // under runs a test under each of the gates, with a class and pools. Nothing may ever
 // be built without its VIPs.
-func under(t *testing.T, gates []gate, test func(w *world, g gate)) {
-	for _, g := range gates {
-		t.Run(g.name, func(t *testing.T) {
-			w := newWorld(t, g.labels)
-			w.class(g.class)
+func under(t *testing.T, all []gate, test func(w *world, g gate)) {
+	for _, g := range all {
+		t.Run(g.Name, func(t *testing.T) {
+			w := newWorld(t, g.Labels)
+			w.class(g.Class)
 			w.pools()
 			test(w, g)
 			w.noLoss()
@@ -102,7 +100,7 @@ func (w *world) noLoss() {
 
 // A crowd of Clusters is created at once, and nothing is ever built without a VIP.
 func TestCrowd(t *testing.T) {
-	under(t, gates, func(w *world, _ gate) {
+	under(t, allGates, func(w *world, _ gate) {
 		w.start()
 		began := time.Now()
 		w.create(crowdSize())
@@ -114,7 +112,7 @@ func TestCrowd(t *testing.T) {
 // Without a gate the race is lost: this is what the other tests would see.
 func TestNoGateLoses(t *testing.T) {
 	w := newWorld(t, "")
-	w.class(open)
+	w.class(gates.Open)
 	w.pools()
 	w.start()
 	w.create(5)
@@ -150,7 +148,7 @@ var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
 // Clusters that are created while no allocator runs wait for one.
 func TestAllocatorIsDownAtCreation(t *testing.T) {
-	under(t, gates, func(w *world, g gate) {
+	under(t, allGates, func(w *world, g gate) {
 		w.create(3)
 		for i := range 3 {
 			w.is(clusterName(i), "waits", g.waits)
@@ -171,7 +169,7 @@ func TestAllocatorIsDownAtCreation(t *testing.T) {
 // The allocator is killed again and again while a crowd is created, wherever it is.
 func TestAllocatorIsKilled(t *testing.T) {
 	// A gate in the class needs no allocator, so two of four show most.
-	under(t, some(gates, "hold", "hook"), func(w *world, _ gate) {
+	under(t, some("hold", "hook"), func(w *world, _ gate) {
 		const n = 12
 		p := w.start()
 		w.create(n)

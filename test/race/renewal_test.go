@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/util/keyutil"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
@@ -31,8 +32,8 @@ func TestCertificateIsRenewedUnderLoad(t *testing.T) {
 	if !*long {
 		t.Skip("an allocator looks at its Secret once a minute; run it with -long")
 	}
-	w := newWorld(t, underHook)
-	w.class(open)
+	w := newWorld(t, gates.UnderHook)
+	w.class(gates.Open)
 	w.pools()
 	w.start()
 	w.create(1)

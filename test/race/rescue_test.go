@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 )
 
 // rescue is the block of the documentation that lets held Clusters go by hand.
@@ -35,8 +36,8 @@ func documented(ctx context.Context) (string, error) {
 // With nobody left to lift the pause, the documented line does, and leaves the pauses
 // of users alone.
 func TestHeldClustersAreLetGoByHand(t *testing.T) {
-	w := newWorld(t, underHold)
-	w.class(open)
+	w := newWorld(t, gates.UnderHold)
+	w.class(gates.Open)
 	script, err := documented(t.Context())
 	if err != nil {
 		t.Fatalf("find the line in docs/gates.md: %v", err)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
@@ -49,6 +50,15 @@ func (w *world) apply(content string) {
 	w.Apply(w.t, content)
 }
 
+// class makes the ClusterClass of this form in the world's namespace.
+func (w *world) class(f gates.Form) {
+	w.t.Helper()
+	w.apply(string(gates.Class(w.namespace, f)))
+	if err := observe.AwaitClass(w.t.Context(), w.Client, w.namespace, gates.ClassName); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // pools makes a pool per role, which no crowd can empty.
 func (w *world) pools() {
 	w.t.Helper()
@@ -59,7 +69,7 @@ kind: GlobalInClusterIPPool
 metadata:
   name: %[1]s-%[2]s
   labels: {vip.capi.gorizond.io/role: %[2]s}
-  annotations: {vip.capi.gorizond.io/cluster-class: %[1]s/race}
+  annotations: {vip.capi.gorizond.io/cluster-class: %[1]s/`+gates.ClassName+`}
 spec: {addresses: [10.%[3]d.%[4]d.1-10.%[3]d.%[4]d.250], prefix: 16}
 `, w.namespace, role, w.number, i))
 	}
@@ -91,7 +101,7 @@ apiVersion: cluster.x-k8s.io/v1beta2
 kind: Cluster
 metadata: {name: %s, namespace: %s}
 spec:
-  topology: {classRef: {name: race}, version: v1.36.3, controlPlane: {replicas: 1}}
+  topology: {classRef: {name: ` + gates.ClassName + `}, version: v1.36.3, controlPlane: {replicas: 1}}
 `
 
 // creators is how many Clusters are created side by side.

@@ -1,20 +1,24 @@
 // Command bench measures the allocator against a script on a management cluster
 // of its own:
 //
-//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-script] [-alone 20] [-backlog 200] [-quiet 10s]
+//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-script] [-alone 20] [-backlog 200 [-gates variable,guard,hold,hook]] [-quiet 10s]
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/bench"
+	"github.com/gorizond/capi-vip-allocator/test/gates"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 )
 
@@ -26,16 +30,33 @@ func main() {
 	flag.IntVar(&options.Alone, "alone", 20, "how many clusters are created one after another, each alone (0: leave that out)")
 	flag.IntVar(&options.Backlog, "backlog", 0, "how many clusters wait for an allocator that starts late (0: leave that out)")
 	flag.DurationVar(&options.Quiet, "quiet", 10*time.Second, "how long to listen when nothing changes (0: leave that out)")
+	names := flag.String("gates", "variable,guard,hold,hook", "gates that the clusters of the backlog wait at")
 	keep := flag.Bool("keep", false, "keep the folder with the logs")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second Ctrl-C ends at once: it need not wait for an orderly stop.
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, options, *keep); err != nil {
+	err := chooseGates(&options, *names)
+	if err == nil {
+		err = run(ctx, options, *keep)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+func chooseGates(options *bench.Options, names string) error {
+	known := map[string]gates.Gate{"variable": gates.Variable, "guard": gates.Guard, "hold": gates.Hold, "hook": gates.Hook}
+	for name := range strings.SplitSeq(names, ",") {
+		gate, ok := known[name]
+		if !ok {
+			return fmt.Errorf("-gates: %q is none of %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		options.Gates = append(options.Gates, gate)
+	}
+	return nil
 }
 
 func run(ctx context.Context, options bench.Options, keep bool) error {
@@ -46,7 +67,7 @@ func run(ctx context.Context, options bench.Options, keep bool) error {
 	if _, err := allocator.Build(ctx); err != nil {
 		return err
 	}
-	cluster, err := management.Start(ctx, management.Options{Progress: os.Stderr, KeepDir: keep})
+	cluster, err := management.Start(ctx, management.Options{Progress: os.Stderr, KeepDir: keep, RuntimeSDK: options.Backlog > 0})
 	if err != nil {
 		return err
 	}

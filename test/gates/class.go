@@ -1,32 +1,34 @@
-package race
+package gates
 
 import (
 	"fmt"
 
 	"github.com/gorizond/capi-vip-allocator/test/management"
-	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
-// A form is one way in which a ClusterClass reads its VIPs.
-type form struct {
+// ClassName is the name of every ClusterClass here.
+const ClassName = "demo"
+
+// A Form is one way in which a ClusterClass reads its VIPs.
+type Form struct {
 	annotations string // in YAML
 	// spec is the variables and patches.
 	spec string
 }
 
 var (
-	// byVariable fails as long as the variable has no value.
-	byVariable = reading(`{type: string, minLength: 1}`, `{variable: %s}`, "", "")
-	// byGuard would render nonsense without a value, but for the guard.
-	byGuard = reading(`{type: string}`, `{template: "{{ .%s }}"}`,
+	// ByVariable fails as long as the variable has no value.
+	ByVariable = reading(`{type: string, minLength: 1}`, `{variable: %s}`, "", "")
+	// ByGuard would render nonsense without a value, but for the guard.
+	ByGuard = reading(`{type: string}`, `{template: "{{ .%s }}"}`,
 		`{{ if .clusterVip }}true{{ else if eq (dig "cluster" "metadata" "annotations" "vip.capi.gorizond.io/control-plane-written" "" .builtin) "none" }}false{{ else }}{{ fail "waiting for the VIP" }}{{ end }}`,
 		`{{$a := dig "cluster" "metadata" "annotations" dict .builtin}}{{if .ingressVip}}true{{else if and (ne (get $a "vip.capi.gorizond.io/ingress-enabled") "false") (ne (get $a "vip.capi.gorizond.io/ingress-written") "none")}}{{fail "no ingress VIP yet"}}{{end}}`)
-	// open lets infrastructure be built without: most classes are like this.
-	open = reading(`{type: string, default: ""}`, `{variable: %s}`, "", "")
-	// stranger asks for no VIP.
-	stranger = form{}
-	// byObject keeps the endpoint in one variable, and waits while its host is missing.
-	byObject = form{
+	// Open lets infrastructure be built without: most classes are like this.
+	Open = reading(`{type: string, default: ""}`, `{variable: %s}`, "", "")
+	// Stranger asks for no VIP.
+	Stranger = Form{}
+	// ByObject keeps the endpoint in one variable, and waits while its host is missing.
+	ByObject = Form{
 		annotations: `vip.capi.gorizond.io/control-plane-variable: controlPlaneEndpoint.host`,
 		spec: `
   variables:
@@ -52,14 +54,14 @@ var (
 // reading brings both VIPs into the infrastructure and into the control plane: given
 // the schema of both variables, where a patch takes the value of a variable from, and
 // what guards the patches of either role, "" for nothing.
-func reading(schema, source, controlPlaneGuard, ingressGuard string) form {
+func reading(schema, source, controlPlaneGuard, ingressGuard string) Form {
 	enabledIf := func(guard string) string {
 		if guard == "" {
 			return ""
 		}
 		return "\n    enabledIf: '" + guard + "'"
 	}
-	return form{spec: fmt.Sprintf(`
+	return Form{spec: fmt.Sprintf(`
   variables:
   - {name: clusterVip, required: false, schema: {openAPIV3Schema: %[1]s}}
   - {name: ingressVip, required: false, schema: {openAPIV3Schema: %[1]s}}
@@ -87,17 +89,14 @@ func reading(schema, source, controlPlaneGuard, ingressGuard string) form {
 const classManifest = `
 apiVersion: cluster.x-k8s.io/v1beta2
 kind: ClusterClass
-metadata: {name: race, namespace: %s, annotations: {%s}}
+metadata: {name: ` + ClassName + `, namespace: %s, annotations: {%s}}
 spec:
   infrastructure: {templateRef: {apiVersion: infrastructure.cluster.x-k8s.io/v1beta2, kind: DemoClusterTemplate, name: blank}}
   controlPlane: {templateRef: {apiVersion: controlplane.cluster.x-k8s.io/v1beta2, kind: DemoControlPlaneTemplate, name: blank}}
 `
 
-// class makes the ClusterClass "race" of this form in the world's namespace.
-func (w *world) class(f form) {
-	w.t.Helper()
-	w.apply(management.BlankTemplates(w.namespace) + fmt.Sprintf(classManifest, w.namespace, f.annotations) + f.spec)
-	if err := observe.AwaitClass(w.t.Context(), w.Client, w.namespace, "race"); err != nil {
-		w.t.Fatal(err)
-	}
+// Class is the manifest of the ClusterClass of this form in the namespace, with its
+// templates.
+func Class(namespace string, f Form) []byte {
+	return []byte(management.BlankTemplates(namespace) + fmt.Sprintf(classManifest, namespace, f.annotations) + f.spec)
 }
