@@ -25,11 +25,11 @@ const retryRefused = 30 * time.Second
 // suffer from the other's pool.
 const together = 2 * time.Second
 
-// act carries out the decision: claims first, since their provider needs the most
-// time; then the Cluster; then claims that the Cluster no longer names. An error
+// act carries out the decision: new claims first, since their provider needs the most
+// time; then the Cluster; then what is to change of bound claims. An error
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
-	errs := h.ensureClaims(p)
+	errs := h.makeClaims(p)
 	if h.waitsForOther(p) || h.keptBack(p) {
 		return errors.Join(errs...)
 	}
@@ -37,6 +37,7 @@ func (h *handler) act(p *pass) error {
 	if p.decision.Skipped != "" {
 		return errors.Join(errs...)
 	}
+	errs = append(errs, h.updateClaims(p)...)
 	for _, outcome := range p.decision.Roles {
 		errs = append(errs, h.releaseClaim(p, outcome))
 	}

@@ -18,16 +18,11 @@ import (
 // server that is busy with them, and keep their provider from taking up the first ones.
 const claimsAtOnce = 16
 
-// ensureClaims makes the claims of all roles side by side. What they share, such as
-// the decision's conditions, is touched only when all are done.
-func (h *handler) ensureClaims(p *pass) []error {
-	roles := vip.Roles()
-	errs := make([]error, len(roles))
-	var all sync.WaitGroup
-	for i, role := range roles {
-		all.Go(func() { errs[i] = h.ensureClaim(p, role) })
-	}
-	all.Wait()
+// makeClaims makes the claims of all roles side by side, and brings those up to date
+// that still wait for an address: their provider may go by what is missing. What the
+// roles share, such as the decision's conditions, is touched only when all are done.
+func (h *handler) makeClaims(p *pass) []error {
+	errs := h.ensureClaims(p, func(claim *vip.Claim) bool { return !isBound(claim) })
 	for _, outcome := range p.decision.Roles {
 		if outcome.Reason == vip.ClaimPending && outcome.Waiting {
 			// It was left to an older Cluster: as if there had been no room.
@@ -37,12 +32,39 @@ func (h *handler) ensureClaims(p *pass) []error {
 	return errs
 }
 
-// ensureClaim makes the role's claim, or brings an existing one up to date.
-func (h *handler) ensureClaim(p *pass, role vip.Role) error {
-	outcome := p.decision.Roles[role]
-	if outcome == nil || !outcome.Ensure {
-		return nil
+// updateClaims brings bound claims up to date, such as those of a Cluster that was held.
+// Nobody waits for that, and each costs its provider a pass: VIPs go first, this
+// Cluster's and those of a crowd.
+func (h *handler) updateClaims(p *pass) []error {
+	for role, outcome := range p.decision.Roles {
+		if !outcome.Ensure || !isBound(p.snapshot.Claims[role]) {
+			continue
+		}
+		if wait := h.untilCalm(p, h.memory.outcome(p.key, role, outcome.Reason)); wait > 0 {
+			h.wakeIn(p.cluster.Namespace, p.cluster.Name, wait)
+			return nil
+		}
 	}
+	return h.ensureClaims(p, isBound)
+}
+
+func isBound(claim *vip.Claim) bool { return claim != nil && claim.Bound }
+
+func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
+	roles := vip.Roles()
+	errs := make([]error, len(roles))
+	var all sync.WaitGroup
+	for i, role := range roles {
+		if outcome := p.decision.Roles[role]; outcome != nil && outcome.Ensure && which(p.snapshot.Claims[role]) {
+			all.Go(func() { errs[i] = h.ensureClaim(p, role, outcome) })
+		}
+	}
+	all.Wait()
+	return errs
+}
+
+// ensureClaim makes the role's claim, or brings an existing one up to date.
+func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) error {
 	name := p.cluster.Namespace + "/" + outcome.ClaimName
 	var live *ipamv1.IPAddressClaim
 	if p.snapshot.Claims[role] != nil {

@@ -116,6 +116,13 @@ func (c *crowd) keeps(key string, pools ...vip.PoolRef) bool {
 	return false
 }
 
+// keepsAny tells whether VIPs of any Cluster are kept back.
+func (c *crowd) keepsAny() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.kept) > 0
+}
+
 // forget drops a Cluster that is gone.
 func (c *crowd) forget(key string) {
 	c.mu.Lock()

@@ -120,14 +120,14 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 	return wait
 }
 
-// untilCalm is how much longer good news wait while others write the Cluster, as
-// Cluster API does when it builds: each of two that write its status at once makes
-// the other one's write fail. They also wait while we publish the VIPs of many other
-// Clusters, which they would delay.
+// untilCalm is how much longer what nobody waits for, such as good news, is put off
+// while others write the Cluster, as Cluster API does when it builds: each of two that
+// write its status at once makes the other one's write fail. It also waits until the
+// VIPs of all other Clusters of a crowd are out, which it would delay.
 func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
 	now := h.memory.now()
 	wait := calm - now.Sub(h.memory.versionSince(p.key, p.cluster.ResourceVersion))
-	if h.publishing.Load() > few {
+	if h.publishing.Load() > 0 || h.crowd.keepsAny() {
 		wait = calm
 	}
 	return min(wait, settle-now.Sub(since))

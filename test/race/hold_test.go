@@ -3,11 +3,15 @@ package race
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/gates"
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // holdSwitch is the ConfigMap that switches the hold gate.
@@ -107,6 +111,48 @@ func TestHoldWithoutAPool(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// The claims of a held Cluster get its name once they are bound, and not before its VIPs
+// are out: each change of a claim costs the provider a pass, for which others wait.
+func TestHoldNamesItsClaimsLast(t *testing.T) {
+	w := newWorld(t, gates.UnderHold)
+	w.class(gates.Open)
+	w.pools()
+	log := audit.Log(w.Management.AuditLog())
+	position, err := log.Position()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.create(1)
+	w.eventually("both claims have the Cluster's name", func() error {
+		list, err := w.Client.Resource(observe.Claims).Namespace(w.namespace).List(t.Context(), metav1.ListOptions{
+			LabelSelector: "cluster.x-k8s.io/cluster-name=" + clusterName(0),
+		})
+		if err == nil && len(list.Items) != 2 {
+			err = fmt.Errorf("%d have", len(list.Items))
+		}
+		return err
+	})
+	requests, err := log.Since(position)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var writes []string
+	for _, request := range audit.Keep(requests, audit.By(observe.UserAgent), audit.Event.IsWrite, audit.Event.Accepted) {
+		if request.Object.Namespace == w.namespace && request.Object.Resource != "events" {
+			writes = append(writes, request.Verb+" "+request.Resource())
+		}
+	}
+	// The condition is written before or after.
+	writes = slices.DeleteFunc(writes, func(write string) bool { return write == "patch clusters/status" })
+	want := []string{"create ipaddressclaims", "create ipaddressclaims", "patch clusters", "patch ipaddressclaims", "patch ipaddressclaims"}
+	if !slices.Equal(writes, want) {
+		t.Errorf("the allocator's writes are %q, want %q", writes, want)
+	}
+	w.built(1)
+	w.noLoss()
 }
 
 const heldClusters = "capi_vip_allocator_held_clusters"
