@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,10 +15,15 @@ import (
 )
 
 const (
-	// retryAfter is when Cluster API asks again, in seconds. It remembers the answer
-	// until then, whatever happens to the Cluster, so this is also how late it learns
-	// of a VIP.
-	retryAfter = 1
+	// soonest is when Cluster API asks again, in seconds. It remembers the answer until
+	// then, whatever happens to the Cluster, so this is also how late it learns of a VIP.
+	soonest = 1
+	// latest is when it asks again while many Clusters wait, in seconds: each question
+	// is a pass over the Cluster, and hundreds of them a second starve the IPAM provider
+	// and with it all who wait.
+	latest = 4
+	// perSecond is how often Cluster API is to ask before answers come later than soonest.
+	perSecond = 50
 	// callTimeout is how long Cluster API waits for an answer, in seconds. It asks one
 	// extension after the other, so a long one would delay all Clusters.
 	callTimeout = 5
@@ -59,28 +65,40 @@ func (s *Server) beforeClusterCreate(body []byte) hooksv1.ResponseObject {
 	}
 	key := cluster.Namespace + "/" + cluster.Name
 	if stranger(cluster, s.options.Settings) {
-		return answer(key, "")
+		return s.answer(key, "")
 	}
 	observer := s.observer.Load()
 	if observer == nil {
-		return answer(key, waitSync)
+		return s.answer(key, waitSync)
 	}
 	snapshot, err := (*observer).Observe(cluster)
 	if err != nil {
 		logrus.WithError(err).WithField("cluster", key).Debug("The hook cannot observe a Cluster")
-		return answer(key, waitBehind)
+		return s.answer(key, waitBehind)
 	}
-	return answer(key, verdict(snapshot))
+	return s.answer(key, verdict(snapshot))
 }
 
-func answer(cluster, message string) *hooksv1.BeforeClusterCreateResponse {
+func (s *Server) answer(cluster, message string) *hooksv1.BeforeClusterCreateResponse {
 	response := &hooksv1.BeforeClusterCreateResponse{TypeMeta: typeMeta("BeforeClusterCreateResponse")}
 	response.Status = hooksv1.ResponseStatusSuccess
 	if message != "" {
-		response.RetryAfterSeconds, response.Message = retryAfter, message
+		response.RetryAfterSeconds, response.Message = s.retryAfter(time.Now()), message
 	}
 	logrus.WithField("cluster", cluster).WithField("waits", message).Trace("Answered BeforeClusterCreate")
 	return response
+}
+
+// retryAfter is when Cluster API is to ask about a Cluster again, in seconds from now.
+// Each that waits takes a turn, of which there are perSecond.
+func (s *Server) retryAfter(now time.Time) int32 {
+	turn := s.turns.ReserveN(now, 1)
+	wait := int32(turn.DelayFrom(now) / time.Second)
+	if wait > latest-soonest {
+		// It is asked about before its turn, so that the queue must not grow with it.
+		turn.CancelAt(now)
+	}
+	return min(soonest+wait, latest)
 }
 
 // failure is a refusal that no failure policy turns into a yes, unlike an error of HTTP.

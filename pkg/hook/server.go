@@ -17,6 +17,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/net/netutil"
+	"golang.org/x/time/rate"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/cluster-api/api/runtime/catalog"
 	hooksv1 "sigs.k8s.io/cluster-api/api/runtime/hooks/v1alpha1"
@@ -71,6 +72,7 @@ type Server struct {
 	keeper       *keeper
 	mux          *http.ServeMux
 	slots        chan struct{}
+	turns        *rate.Limiter // of those that wait
 	observer     atomic.Pointer[Observer]
 	serving      atomic.Bool
 }
@@ -85,7 +87,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hook Discovery: %w", err)
 	}
-	s := &Server{options: o, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests)}
+	s := &Server{options: o, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests), turns: rate.NewLimiter(perSecond, perSecond)}
 	if s.beforeCreate, err = known.GroupVersionHook(hooksv1.BeforeClusterCreate); err != nil {
 		return nil, fmt.Errorf("hook BeforeClusterCreate: %w", err)
 	}

@@ -288,6 +288,36 @@ func TestCallsAreCounted(t *testing.T) {
 	}
 }
 
+// The more Clusters wait, the later each of them is asked about again, within limits.
+func TestManyThatWaitAreAskedAboutLessOften(t *testing.T) {
+	for _, test := range []struct {
+		clusters, calls int // calls are those of a minute
+	}{
+		{1, 60},
+		{perSecond, 60 * perSecond},
+		{3 * perSecond, 60 * perSecond},
+		{10 * perSecond, 60 * 10 * perSecond / latest},
+	} {
+		s, began := newServer(t), time.Now()
+		asks := make([]int, 60+latest) // by second
+		asks[0] = test.clusters
+		calls := 0
+		for second := range 60 {
+			for range asks[second] {
+				calls++
+				again := s.retryAfter(began.Add(time.Duration(second) * time.Second))
+				if again < soonest || again > latest {
+					t.Fatalf("of %d Clusters one is to be asked about after %d s", test.clusters, again)
+				}
+				asks[second+int(again)]++
+			}
+		}
+		if most := test.calls * 11 / 10; calls > most || calls < test.calls*9/10 {
+			t.Errorf("%d Clusters are asked about %d times in a minute, want about %d", test.clusters, calls, test.calls)
+		}
+	}
+}
+
 func TestOnlyPostsToTheKnownPaths(t *testing.T) {
 	s := newServer(t)
 	for _, test := range []struct {
