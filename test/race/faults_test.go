@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -191,21 +190,4 @@ spec:
 			t.Error(loss)
 		}
 	}
-}
-
-// A crowd that waits for the allocator is served in little more than the time that
-// the IPAM provider itself takes for as many claims.
-func TestBacklog(t *testing.T) {
-	if !*long {
-		t.Skip("measures; run it with -long")
-	}
-	under(t, allGates, func(w *world, g gate) {
-		n := crowdSize()
-		w.create(n)
-		w.is(clusterName(n-1), "waits", g.waits)
-		w.start()
-		began := time.Now()
-		w.some(n)
-		w.t.Logf("%d Clusters are built %s after the allocator is ready", n, time.Since(began).Round(time.Millisecond))
-	})
 }

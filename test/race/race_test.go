@@ -148,12 +148,16 @@ var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
 // Clusters that are created while no allocator runs wait for one.
 func TestAllocatorIsDownAtCreation(t *testing.T) {
+	n := 3
+	if *long {
+		n = crowdSize()
+	}
 	under(t, allGates, func(w *world, g gate) {
-		w.create(3)
-		for i := range 3 {
+		w.create(n)
+		for i := range n {
 			w.is(clusterName(i), "waits", g.waits)
 		}
-		for i := range 3 {
+		for i := range n {
 			if w.witness.exists(w.namespace, clusterName(i)) {
 				w.t.Errorf("something was built for Cluster %s", clusterName(i))
 			}
@@ -162,7 +166,8 @@ func TestAllocatorIsDownAtCreation(t *testing.T) {
 		began := time.Now()
 		w.some(1)
 		w.t.Logf("the first Cluster is built %s after the allocator is ready", time.Since(began).Round(time.Millisecond))
-		w.built(3)
+		w.built(n)
+		w.t.Logf("all %d are after %s", n, time.Since(began).Round(time.Millisecond))
 	})
 }
 
