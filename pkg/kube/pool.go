@@ -68,7 +68,7 @@ func NewPool(u *unstructured.Unstructured, namespaced bool) *Pool {
 		p.Serves = vip.ParseServes(p.Labels, p.Annotations)
 	}
 	p.readCapacity(u.Object)
-	if isInCluster(p.Ref) {
+	if IsInCluster(p.Ref) {
 		p.readRanges(u.Object)
 	}
 	return p

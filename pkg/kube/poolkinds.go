@@ -29,9 +29,9 @@ const inClusterGroup = "ipam.cluster.x-k8s.io"
 // ReleaseAddressFinalizer of its package ipamutil, the same since its first release.
 const releaseFinalizer = "ipam.cluster.x-k8s.io/ReleaseAddress"
 
-// isInCluster tells whether the in-cluster provider serves the pool. Other
+// IsInCluster tells whether the in-cluster provider serves the pool. Other
 // providers put kinds of their own into the same API group.
-func isInCluster(pool vip.PoolRef) bool {
+func IsInCluster(pool vip.PoolRef) bool {
 	return pool.Group == inClusterGroup && (pool.Kind == "GlobalInClusterIPPool" || pool.Kind == "InClusterIPPool")
 }
 
@@ -43,7 +43,7 @@ func (p *Pool) MetricName() string {
 	if p.Ref.Namespace != "" {
 		name = p.Ref.Namespace + "/" + name
 	}
-	if !isInCluster(p.Ref) {
+	if !IsInCluster(p.Ref) {
 		name = p.Ref.Kind + "." + p.Ref.Group + "/" + name
 	}
 	return name

@@ -146,7 +146,7 @@ func (p *Pool) SameRanges(other *Pool) bool {
 
 // CanPin tells whether an IPAddress that is made before its claim decides which
 // address the claim is bound to. The in-cluster provider works that way.
-func (p *Pool) CanPin() bool { return isInCluster(p.Ref) && p.Ranges != nil }
+func (p *Pool) CanPin() bool { return IsInCluster(p.Ref) && p.Ranges != nil }
 
 // SurelyOverlaps tells whether both pools hand out one address, as far as can be read.
 func (p *Pool) SurelyOverlaps(other *Pool) bool {

@@ -24,7 +24,7 @@ type pool struct {
 
 // isInCluster tells whether the in-cluster provider serves pools of the kind.
 func isInCluster(o *object) bool {
-	return o.group == "ipam.cluster.x-k8s.io" && (o.kind == "GlobalInClusterIPPool" || o.kind == "InClusterIPPool")
+	return kube.IsInCluster(vip.PoolRef{Group: o.group, Kind: o.kind})
 }
 
 // handsOutPrefixes tells whether pools of the kind hand out prefixes, not addresses.
