@@ -47,7 +47,7 @@ func (s Served) BoundRatio() float64 { return s.Ours.Seconds() / s.Bound.Seconds
 
 // backlogs measures the backlog of every gate, several times.
 func (w *world) backlogs(ctx context.Context, o Options) ([]Backlog, error) {
-	chart, err := w.installGates(ctx)
+	installed, err := w.installGates(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("install the gates: %w", err)
 	}
@@ -61,7 +61,7 @@ func (w *world) backlogs(ctx context.Context, o Options) ([]Backlog, error) {
 		result := Backlog{Provider: provider}
 		for j, gate := range o.Gates {
 			w.say("backlog %d: %s: an allocator starts when %d clusters wait", i, gate.Name, o.Backlog)
-			served, err := w.servedBacklog(ctx, fmt.Sprintf("backlog-ours-%d-%d", i, j), gate, chart, o.Backlog)
+			served, err := w.servedBacklog(ctx, fmt.Sprintf("backlog-ours-%d-%d", i, j), gate, installed, o.Backlog)
 			if err != nil {
 				return nil, fmt.Errorf("backlog %d: %s: %w", i, gate.Name, err)
 			}

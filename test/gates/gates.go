@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/loopback"
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // A namespace with UnderHold among its labels has its new Clusters under the hold gate,
@@ -79,16 +79,6 @@ func Discover(ctx context.Context, client dynamic.Interface, port int, o allocat
 	const interval, patience = 50 * time.Millisecond, 4 * time.Minute
 	return wait.PollUntilContextTimeout(ctx, interval, patience, true, func(ctx context.Context) (bool, error) {
 		config, err := configs.Get(ctx, ExtensionName, metav1.GetOptions{})
-		return err == nil && discovered(config), err
+		return err == nil && observe.Condition(config, "Discovered")["status"] == "True", err
 	})
-}
-
-func discovered(config *unstructured.Unstructured) bool {
-	conditions, _, _ := unstructured.NestedSlice(config.Object, "status", "conditions")
-	for _, entry := range conditions {
-		if condition, ok := entry.(map[string]any); ok && condition["type"] == "Discovered" {
-			return condition["status"] == "True"
-		}
-	}
-	return false
 }

@@ -21,6 +21,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 const (
@@ -182,7 +184,7 @@ func (a *applier) awaitEstablished(ctx context.Context, crd string) error {
 		if err != nil {
 			return false, err
 		}
-		return conditionTrue(object, "Established"), nil
+		return observe.Condition(object, "Established")["status"] == "True", nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait until %s is served: %w", crd, err)
@@ -204,17 +206,6 @@ func (a *applier) awaitNamespace(ctx context.Context, name string) error {
 		return fmt.Errorf("wait for namespace %s: %w", name, err)
 	}
 	return nil
-}
-
-func conditionTrue(object *unstructured.Unstructured, kind string) bool {
-	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
-	for _, condition := range conditions {
-		condition, _ := condition.(map[string]any)
-		if condition["type"] == kind {
-			return condition["status"] == "True"
-		}
-	}
-	return false
 }
 
 // poll repeats check until it says true, fails, or timeout passes.

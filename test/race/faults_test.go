@@ -99,7 +99,7 @@ func TestProviderIsGone(t *testing.T) {
 	finalized("vip-cp-c0", release, others)
 	edit("vip-cp-c0", fmt.Sprintf(`{"metadata": {"finalizers": [%q]}}`, release))
 	w.is(clusterName(0), "says what it waits for", func(cluster *unstructured.Unstructured) error {
-		if got := conditionOf(cluster, observe.ControlPlaneReady)["reason"]; got != "ClaimPending" {
+		if got := observe.Condition(cluster, observe.ControlPlaneReady)["reason"]; got != "ClaimPending" {
 			return fmt.Errorf("the reason is %v", got)
 		}
 		return nil

@@ -88,7 +88,7 @@ func TestHoldWithoutAPool(t *testing.T) {
 	p := w.start()
 	w.create(1)
 	w.is(clusterName(0), "says why it waits", func(cluster *unstructured.Unstructured) error {
-		condition := conditionOf(cluster, "ControlPlaneVIPReady")
+		condition := observe.Condition(cluster, "ControlPlaneVIPReady")
 		if condition["reason"] != "NoPool" || condition["status"] != "False" {
 			return fmt.Errorf("ControlPlaneVIPReady is %v", condition)
 		}

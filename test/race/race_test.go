@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gorizond/capi-vip-allocator/test/gates"
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // gate is a form of gate, and how one sees that a Cluster waits under it.
@@ -28,7 +29,7 @@ var allGates = []gate{
 }
 
 func topologyFails(cluster *unstructured.Unstructured) error {
-	condition := conditionOf(cluster, "TopologyReconciled")
+	condition := observe.Condition(cluster, "TopologyReconciled")
 	if condition["status"] != "False" {
 		return fmt.Errorf("TopologyReconciled is %v: %v", condition["status"], condition["message"])
 	}
@@ -38,7 +39,7 @@ func topologyFails(cluster *unstructured.Unstructured) error {
 // saysOfTopology expects Cluster API to say why it builds nothing.
 func saysOfTopology(text string) func(*unstructured.Unstructured) error {
 	return func(cluster *unstructured.Unstructured) error {
-		if message := fmt.Sprint(conditionOf(cluster, "TopologyReconciled")["message"]); !strings.Contains(message, text) {
+		if message := fmt.Sprint(observe.Condition(cluster, "TopologyReconciled")["message"]); !strings.Contains(message, text) {
 			return fmt.Errorf("TopologyReconciled says %q, not %q", message, text)
 		}
 		return topologyFails(cluster)

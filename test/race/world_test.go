@@ -163,20 +163,10 @@ func (w *world) some(n int) (done int) {
 }
 
 func reconciled(cluster *unstructured.Unstructured) error {
-	condition := conditionOf(cluster, "TopologyReconciled")
+	condition := observe.Condition(cluster, "TopologyReconciled")
 	observed, _, _ := unstructured.NestedInt64(condition, "observedGeneration")
 	if condition["status"] != "True" || observed != cluster.GetGeneration() {
 		return fmt.Errorf("of Cluster %s TopologyReconciled is %v at generation %d of %d: %v", cluster.GetName(), condition["status"], observed, cluster.GetGeneration(), condition["message"])
-	}
-	return nil
-}
-
-func conditionOf(cluster *unstructured.Unstructured, conditionType string) map[string]any {
-	conditions, _, _ := unstructured.NestedSlice(cluster.Object, "status", "conditions")
-	for _, entry := range conditions {
-		if condition, ok := entry.(map[string]any); ok && condition["type"] == conditionType {
-			return condition
-		}
 	}
 	return nil
 }

@@ -119,13 +119,11 @@ func byName(variables []any) map[string]any {
 
 // conditionOf is what a condition says, without when.
 func conditionOf(cluster *unstructured.Unstructured, kind string) map[string]any {
-	conditions, _, _ := unstructured.NestedSlice(cluster.Object, "status", "conditions")
-	for _, entry := range conditions {
-		if condition, ok := entry.(map[string]any); ok && condition["type"] == kind {
-			return map[string]any{"type": kind, "status": condition["status"], "reason": condition["reason"], "message": condition["message"]}
-		}
+	condition := observe.Condition(cluster, kind)
+	if condition == nil {
+		return nil
 	}
-	return nil
+	return map[string]any{"type": kind, "status": condition["status"], "reason": condition["reason"], "message": condition["message"]}
 }
 
 func reasonOf(cluster *unstructured.Unstructured, kind string) string {
