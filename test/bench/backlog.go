@@ -18,7 +18,12 @@ import (
 
 // repeats is how often the two of a Backlog alternate: a machine is not equally fast
 // all the time.
-const repeats = 3
+const repeats = 5
+
+// outage is how long Clusters wait at least: about what a node that died costs. The
+// first tries of Cluster API, which follow one another quickly, would delay whoever
+// comes amid them.
+const outage = time.Minute
 
 // Backlog are Clusters that wait already when somebody begins to serve them.
 type Backlog struct {
@@ -151,9 +156,8 @@ func (w *world) servedBacklog(ctx context.Context, namespace string, gate gates.
 	return Served{Gate: gate.Name, Bound: end(timelines, timeline.allBound).Sub(begin), Ours: end(timelines, timeline.done).Sub(begin)}, err
 }
 
-// waiting creates Clusters while no allocator runs, and waits until Cluster API has
-// found out that it cannot build them: its first tries, which follow one another
-// quickly, would delay whoever comes then.
+// waiting creates Clusters while no allocator runs, and lets them wait. Then whoever
+// serves them finds a management cluster at rest.
 func (w *world) waiting(ctx context.Context, namespace string, n int) ([]*unstructured.Unstructured, error) {
 	clusters := make([]*unstructured.Unstructured, n)
 	group, groupContext := errgroup.WithContext(ctx)
@@ -168,7 +172,23 @@ func (w *world) waiting(ctx context.Context, namespace string, n int) ([]*unstru
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return clusters, w.rests(ctx, namespace)
+	if err := sleep(ctx, outage); err != nil {
+		return nil, err
+	}
+	if err := w.rests(ctx, namespace); err != nil {
+		return nil, err
+	}
+	return clusters, w.collectGarbage(ctx)
+}
+
+// collectGarbage has the API server do so now: gigabytes, which take it seconds, would
+// be due in the time of one or the other by chance.
+func (w *world) collectGarbage(ctx context.Context) error {
+	profile := w.server.Get().AbsPath("/debug/pprof/heap").Param("gc", "1")
+	if err := profile.Do(ctx).Error(); err != nil {
+		return fmt.Errorf("have the API server collect garbage: %w", err)
+	}
+	return nil
 }
 
 // rests waits until nobody has written a Cluster of the namespace for a while.

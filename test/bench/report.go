@@ -164,13 +164,15 @@ func (a Alone) print(w io.Writer) {
 func printBacklog(w io.Writer, backlogs []Backlog, clusters int) {
 	t := newTable("until the last one", "provider alone", "ours, bound", "ours", "ours ÷ alone", "ours ÷ bound")
 	for i := range backlogs[0].Served {
-		var ratios, boundRatios []float64
+		var alone, bound, ours []float64 // in seconds
 		for _, b := range backlogs {
 			s := b.Served[i]
-			ratios, boundRatios = append(ratios, b.Ratio(s)), append(boundRatios, s.BoundRatio())
+			alone, bound, ours = append(alone, b.Provider.Seconds()), append(bound, s.Bound.Seconds()), append(ours, s.Ours.Seconds())
 			t.AppendRow(table.Row{s.Gate, seconds(b.Provider), seconds(s.Bound), seconds(s.Ours), number(b.Ratio(s)), number(s.BoundRatio())})
 		}
-		t.AppendRow(table.Row{"median", "", "", "", number(median(ratios)), number(median(boundRatios))})
+		// Ratios of medians: what the machine does otherwise disturbs either side of a ratio.
+		a, b, o := median(alone), median(bound), median(ours)
+		t.AppendRow(table.Row{"median", number(a) + "s", number(b) + "s", number(o) + "s", number(o / a), number(o / b)})
 		t.AppendSeparator()
 	}
 	render(w, fmt.Sprintf("%d clusters that waited for an allocator", clusters), t)
