@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -30,8 +31,13 @@ const together = 2 * time.Second
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
 	errs := h.makeClaims(p)
-	if h.waitsForOther(p) || h.keptBack(p) {
+	switch {
+	case h.waitsForOther(p):
+		p.kept = true
 		return errors.Join(errs...)
+	case h.keptBack(p):
+		p.kept = true
+		return errors.Join(append(errs, h.actOnOthers(p)...)...)
 	}
 	errs = append(errs, h.patchCluster(p))
 	if p.decision.Skipped != "" {
@@ -54,7 +60,7 @@ func (h *handler) waitsForOther(p *pass) bool {
 		switch {
 		case outcome.Published:
 			publishes = true
-		case outcome.Reason == vip.ClaimPending:
+		case outcome.Reason == vip.ClaimPending && !outcome.Waiting:
 			pending = outcome
 		case outcome.Changes:
 			return false
@@ -80,6 +86,24 @@ func (h *handler) keptBack(p *pass) bool {
 		}
 	}
 	return h.crowd.keeps(p.key, pools...)
+}
+
+// actOnOthers carries out what concerns the roles that have no part in a patch which is
+// kept back.
+func (h *handler) actOnOthers(p *pass) (errs []error) {
+	others := false
+	for role, outcome := range p.decision.Roles {
+		if outcome.Changes {
+			keep(p.decision.Conditions, kube.Cluster(p.cluster).Conditions, role.ConditionType())
+			continue
+		}
+		others = true
+		errs = append(errs, h.releaseClaim(p, outcome))
+	}
+	if others {
+		errs = append(errs, h.report(p))
+	}
+	return errs
 }
 
 // patchCluster sends the patch. One that is refused is either a lost race, which

@@ -56,7 +56,10 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 	var all sync.WaitGroup
 	for i, role := range roles {
 		if outcome := p.decision.Roles[role]; outcome != nil && outcome.Ensure && which(p.snapshot.Claims[role]) {
-			all.Go(func() { errs[i] = h.ensureClaim(p, role, outcome) })
+			all.Go(func() {
+				defer h.recovered(p.key, &errs[i])
+				errs[i] = h.ensureClaim(p, role, outcome)
+			})
 		}
 	}
 	all.Wait()
@@ -66,6 +69,9 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 // ensureClaim makes the role's claim, or brings an existing one up to date.
 func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) error {
 	name := p.cluster.Namespace + "/" + outcome.ClaimName
+	// Before there is made room: a place that is not filled soon would be given away.
+	h.making <- struct{}{}
+	defer func() { <-h.making }()
 	var live *ipamv1.IPAddressClaim
 	if p.snapshot.Claims[role] != nil {
 		var err error
@@ -76,8 +82,6 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 		return err
 	}
 	h.log(p.key, outcome).Debug("Applying claim")
-	h.making <- struct{}{}
-	defer func() { <-h.making }()
 	err := h.claims.Ensure(h.ctx, &p.snapshot.Cluster, role, kube.DesiredClaim(live, &p.snapshot.Cluster, role, outcome.Pool))
 	if err != nil {
 		h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)

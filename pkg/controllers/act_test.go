@@ -2,15 +2,21 @@ package controllers
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/record"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
@@ -22,7 +28,7 @@ import (
 func newTestHandler(t *testing.T) (*handler, *prometheus.Registry) {
 	t.Helper()
 	o, registry := observerOf(), prometheus.NewPedanticRegistry()
-	return &handler{ctx: t.Context(), observer: o, memory: o.memory, metrics: metrics.New(registry), queue: noQueue{}}, registry
+	return &handler{ctx: t.Context(), observer: o, memory: o.memory, crowd: newCrowd(func(string) {}), metrics: metrics.New(registry), queue: noQueue{}}, registry
 }
 
 // changing is a pass with a patch for the ingress role.
@@ -69,6 +75,66 @@ func TestAPatchIsCountedWhenItIsSent(t *testing.T) {
 		t.Error("there is no error")
 	}
 	expectErrors(t, registry, "cluster_patch_failed")
+}
+
+// publishing is a pass with a patch that publishes the control-plane VIP, beside that
+// outcome of the ingress role.
+func publishing(ingress *vip.Outcome) *pass {
+	p := changing()
+	ingress.Role = vip.Ingress
+	p.decision.Roles = map[vip.Role]*vip.Outcome{
+		vip.ControlPlane: {Role: vip.ControlPlane, Reason: vip.Allocated, Changes: true, Published: true, Pool: somePool},
+		vip.Ingress:      ingress,
+	}
+	p.decision.Conditions = map[string]vip.Condition{
+		vip.ControlPlane.ConditionType(): {Reason: vip.Allocated}, vip.Ingress.ConditionType(): {Reason: ingress.Reason},
+	}
+	return p
+}
+
+func TestAVIPWaitsForAClaimThatIsMade(t *testing.T) {
+	for name, test := range map[string]struct {
+		ingress vip.Outcome
+		waits   bool
+	}{
+		"its provider has it":             {vip.Outcome{Reason: vip.ClaimPending}, true},
+		"its place is an older Cluster's": {vip.Outcome{Reason: vip.ClaimPending, Waiting: true}, false},
+		"there is no pool":                {vip.Outcome{Reason: vip.NoPool}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := newTestHandler(t)
+			if got := h.waitsForOther(publishing(&test.ingress)); got != test.waits {
+				t.Errorf("it waits: %v", got)
+			}
+		})
+	}
+}
+
+func TestWhatIsMissingIsToldWhileAVIPIsKeptBack(t *testing.T) {
+	h, _ := newTestHandler(t)
+	h.reporter = &reporter{recorder: record.NewFakeRecorder(10)}
+	var sent string
+	h.writer = writerFor(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		sent += r.Method + " " + r.URL.Path + " " + string(body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"apiVersion":"cluster.x-k8s.io/v1beta2","kind":"Cluster","metadata":{"namespace":"a","name":"b","resourceVersion":"2"}}`))
+	})
+	for i := range 2 * few {
+		h.crowd.made(fmt.Sprintf("a/%d", i), somePool)
+	}
+	h.crowd.answer(ipamv1.IPPoolReference{APIGroup: somePool.Group, Kind: somePool.Kind})
+	p := publishing(&vip.Outcome{Reason: vip.NoPool})
+	p.cluster.Status.Conditions = []metav1.Condition{{Type: "Somebody's"}}
+	if err := h.act(p); err != nil {
+		t.Fatal(err)
+	}
+	if !p.kept || !strings.Contains(sent, "/status") || !strings.Contains(sent, vip.Ingress.ConditionType()) {
+		t.Errorf("it is kept back: %v; sent: %s", p.kept, sent)
+	}
+	if strings.Contains(sent, vip.ControlPlane.ConditionType()) || strings.Contains(sent, "/b ") {
+		t.Errorf("what is kept back is sent: %s", sent)
+	}
 }
 
 // expectErrors expects each reason to be counted once, and no other.

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -16,8 +17,9 @@ const (
 	// calm is how long a provider that works on no claim counts as busy, and how long
 	// nobody has written a Cluster when success is reported.
 	calm = time.Second
-	// longest is how long a VIP is kept back at most, and how long a claim that is
-	// not bound counts.
+	// longest is how long a crowd keeps VIPs back at most, and how long a claim that is
+	// not bound counts. Cluster API builds after that, so that keeping more of them back
+	// would only delay these.
 	longest = time.Minute
 )
 
@@ -32,8 +34,10 @@ type crowd struct {
 	claims map[string]madeClaim
 	// answered holds when a provider of that kind of pools last worked on a claim.
 	answered map[poolSlot]time.Time
-	// kept holds the Clusters whose VIPs are kept back, by namespace/name, and since when.
-	kept map[string]time.Time
+	// began holds when there were last more than few claims for that kind of pools anew.
+	began map[poolSlot]time.Time
+	// kept holds the Clusters whose VIPs are kept back, by namespace/name.
+	kept map[string]*keptCluster
 	// watched says that stalled is to run.
 	watched bool
 	wake    func(key string)
@@ -45,15 +49,30 @@ type madeClaim struct {
 	at   time.Time
 }
 
+type keptCluster struct {
+	since time.Time
+	kinds []poolSlot // of the pools that its VIPs come from
+	// free says that it is kept no more: a patch that fails is not kept back anew.
+	free bool
+}
+
 func newCrowd(wake func(key string)) *crowd {
-	return &crowd{claims: map[string]madeClaim{}, answered: map[poolSlot]time.Time{}, kept: map[string]time.Time{}, wake: wake, now: time.Now}
+	return &crowd{
+		claims: map[string]madeClaim{}, answered: map[poolSlot]time.Time{}, began: map[poolSlot]time.Time{},
+		kept: map[string]*keptCluster{}, wake: wake, now: time.Now,
+	}
 }
 
 // made notes that a claim on the pool is being made.
 func (c *crowd) made(claim string, pool vip.PoolRef) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.claims[claim] = madeClaim{kind: kindOf(pool), at: c.now()}
+	kind := kindOf(pool)
+	before, _ := c.pending(kind)
+	c.claims[claim] = madeClaim{kind: kind, at: c.now()}
+	if after, _ := c.pending(kind); before <= few && after > few {
+		c.began[kind] = c.now()
+	}
 }
 
 // settled notes that the claim is bound, or gone. The last of a crowd sets those
@@ -61,16 +80,10 @@ func (c *crowd) made(claim string, pool vip.PoolRef) {
 func (c *crowd) settled(claim string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	made, known := c.claims[claim]
+	_, known := c.claims[claim]
 	delete(c.claims, claim)
-	if !known || len(c.kept) == 0 {
-		return
-	}
-	busy := c.busy(made.kind)
-	for key, since := range c.kept {
-		if !busy(since) {
-			c.wake(key)
-		}
+	if known {
+		c.wakeFree()
 	}
 }
 
@@ -90,7 +103,7 @@ func (c *crowd) answer(pool ipamv1.IPPoolReference) {
 	c.answered[poolSlot{group: pool.APIGroup, kind: pool.Kind}] = c.now()
 }
 
-// lastAnswer returns when the provider of the pool last worked on a claim of anybody.
+// lastAnswer returns when the provider of the pool last worked on a claim for a VIP.
 func (c *crowd) lastAnswer(pool vip.PoolRef) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,25 +115,44 @@ func (c *crowd) lastAnswer(pool vip.PoolRef) time.Time {
 func (c *crowd) keeps(key string, pools ...vip.PoolRef) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	since, kept := c.kept[key]
-	for _, pool := range pools {
-		if (!kept || c.now().Sub(since) < longest) && c.busy(kindOf(pool))(since) {
-			if !kept {
-				c.kept[key] = c.now()
-			}
-			c.watch()
-			return true
-		}
+	if len(pools) == 0 {
+		delete(c.kept, key)
+		return false
 	}
-	delete(c.kept, key)
-	return false
+	kept := c.kept[key]
+	if kept != nil && kept.free {
+		return false
+	}
+	var kinds []poolSlot
+	for _, pool := range pools {
+		kinds = append(kinds, kindOf(pool))
+	}
+	if kept == nil {
+		// The zero time says that it is not kept yet.
+		if !c.anyBusy(&keptCluster{kinds: kinds}, c.busyKinds()) {
+			return false
+		}
+		kept = &keptCluster{since: c.now()}
+		c.kept[key] = kept
+	}
+	kept.kinds = kinds
+	kept.free = !c.anyBusy(kept, c.busyKinds())
+	if !kept.free {
+		c.watch()
+	}
+	return !kept.free
 }
 
 // keepsAny tells whether VIPs of any Cluster are kept back.
 func (c *crowd) keepsAny() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.kept) > 0
+	for _, kept := range c.kept {
+		if !kept.free {
+			return true
+		}
+	}
+	return false
 }
 
 // forget drops a Cluster that is gone.
@@ -130,27 +162,71 @@ func (c *crowd) forget(key string) {
 	delete(c.kept, key)
 }
 
-// busy looks at the claims that wait for providers of the kind. The answer tells
-// whether a Cluster is kept back for them that has been since then; the zero time
-// means that it is not yet. Many claims keep everybody back. Once kept, a Cluster
-// waits for every claim that is older than its wait: the last few would be starved
-// the longest, when all the others are built. Newer ones do not hold it any more, or
-// Clusters that come one after another would.
-func (c *crowd) busy(kind poolSlot) func(since time.Time) bool {
-	now := c.now()
-	if now.Sub(c.answered[kind]) >= calm {
-		return func(time.Time) bool { return false }
+// busy is a crowd of claims that wait for one kind of provider.
+type busy struct {
+	claims int
+	oldest time.Time // of them
+}
+
+// keeps tells whether a Cluster is kept back for them that has been since then; the
+// zero time means that it is not yet. Many claims keep everybody back. Once kept, a
+// Cluster waits for the last few as well, if they are older than its wait: they would
+// be starved the longest, when all the others are built.
+func (b busy) keeps(since time.Time) bool { return b.claims > few || b.oldest.Before(since) }
+
+// busyKinds returns the crowds that providers work through.
+func (c *crowd) busyKinds() map[poolSlot]busy {
+	all, now := map[poolSlot]busy{}, c.now()
+	for kind, answered := range c.answered {
+		if claims, oldest := c.pending(kind); claims > 0 && now.Sub(answered) < calm && now.Sub(c.began[kind]) < longest {
+			all[kind] = busy{claims: claims, oldest: oldest}
+		}
 	}
-	count, oldest := 0, now
+	return all
+}
+
+// pending counts the claims that wait for the kind of provider.
+func (c *crowd) pending(kind poolSlot) (claims int, oldest time.Time) {
+	now := c.now()
+	oldest = now
 	for _, made := range c.claims {
 		if made.kind == kind && now.Sub(made.at) < longest {
-			count++
+			claims++
 			if made.at.Before(oldest) {
 				oldest = made.at
 			}
 		}
 	}
-	return func(since time.Time) bool { return count > few || oldest.Before(since) }
+	return claims, oldest
+}
+
+func (c *crowd) anyBusy(kept *keptCluster, kinds map[poolSlot]busy) bool {
+	if !kept.since.IsZero() && c.now().Sub(kept.since) >= longest {
+		return false
+	}
+	return slices.ContainsFunc(kept.kinds, func(kind poolSlot) bool {
+		crowd, exists := kinds[kind]
+		return exists && crowd.keeps(kept.since)
+	})
+}
+
+// wakeFree wakes the Clusters that nothing keeps back any more. Their passes set them free.
+func (c *crowd) wakeFree() (kept bool) {
+	var kinds map[poolSlot]busy
+	for key, cluster := range c.kept {
+		if cluster.free {
+			continue
+		}
+		if kinds == nil {
+			kinds = c.busyKinds()
+		}
+		if c.anyBusy(cluster, kinds) {
+			kept = true
+		} else {
+			c.wake(key)
+		}
+	}
+	return kept
 }
 
 // watch sees to it that nobody is kept for ever if a provider stops working.
@@ -165,22 +241,7 @@ func (c *crowd) stalled() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watched = false
-	kinds := map[poolSlot]func(time.Time) bool{}
-	for _, made := range c.claims {
-		if kinds[made.kind] == nil {
-			kinds[made.kind] = c.busy(made.kind)
-		}
-	}
-	for key, since := range c.kept {
-		waits := false
-		for _, busy := range kinds {
-			waits = waits || busy(since)
-		}
-		if !waits || c.now().Sub(since) >= longest {
-			c.wake(key)
-		}
-	}
-	if len(c.kept) > 0 {
+	if c.wakeFree() {
 		c.watch()
 	}
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,35 +116,90 @@ func TestTheLastOfACrowdSetsTheOthersFree(t *testing.T) {
 	}
 }
 
-func TestNobodyIsKeptBackForEver(t *testing.T) {
+func TestAProviderThatStopsFreesThoseThatWaitForIt(t *testing.T) {
 	c := newTestCrowd()
 	c.claims(2 * few)
 	c.keeps("a/b", somePool)
 	if c.stalled(); len(c.woken) > 0 {
 		t.Errorf("a busy provider woke %v", c.woken)
 	}
+	// Another one goes on.
+	for i := range 2 * few {
+		c.made(fmt.Sprintf("other/%d", i), otherPool)
+	}
 	c.pass(calm)
-	if c.stalled(); len(c.woken) != 1 {
+	c.answer(ipamv1.IPPoolReference{APIGroup: otherPool.Group, Kind: otherPool.Kind})
+	c.keeps("a/other", otherPool)
+	if c.stalled(); !slices.Equal(c.woken, []string{"a/b"}) {
 		t.Errorf("a provider that binds nothing more woke %v", c.woken)
 	}
-	// It goes on, and so do new claims: the wait is counted from its beginning.
-	c.pass(longest - calm)
-	c.claims(2 * few)
-	if c.stalled(); len(c.woken) != 2 {
-		t.Errorf("after %s %v are woken", longest, c.woken)
-	}
-	if c.keeps("a/b", somePool) {
-		t.Errorf("it is kept back after %s", longest)
-	}
-	c.keeps("a/c", somePool)
-	c.pass(longest)
-	c.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
-	if c.keeps("a/d", somePool) {
-		t.Error("claims that nobody binds count for ever")
+	if c.keeps("a/b", somePool) || !c.keeps("a/other", otherPool) {
+		t.Error("who is kept back does not follow its own provider")
 	}
 	c.woken = nil
-	c.forget("a/c")
+	c.forget("a/other")
 	if c.stalled(); len(c.woken) > 0 {
-		t.Errorf("one that is gone is woken: %v", c.woken)
+		t.Errorf("those that are gone or free are woken: %v", c.woken)
+	}
+}
+
+func TestOneThatIsFreeIsNotKeptBackAgain(t *testing.T) {
+	c := newTestCrowd()
+	c.claims(few + 1)
+	c.keeps("a/b", somePool)
+	for i := range few + 1 {
+		c.settled(fmt.Sprintf("a/%d", i))
+	}
+	if c.keeps("a/b", somePool) || c.keepsAny() {
+		t.Fatal("it is kept back for nobody")
+	}
+	c.claims(2 * few)
+	if c.keeps("a/b", somePool) {
+		t.Error("its patch failed, and it is kept back for another crowd")
+	}
+	// It was published, and later another VIP of it.
+	c.keeps("a/b")
+	if !c.keeps("a/b", somePool) {
+		t.Error("it is free for ever")
+	}
+}
+
+// Cluster API builds then, whatever else is kept back.
+func TestACrowdKeepsNobodyBackForEver(t *testing.T) {
+	c := newTestCrowd()
+	c.claims(few + 1)
+	if !c.keeps("a/first", somePool) {
+		t.Fatal("many claims keep nobody back")
+	}
+	for range longest / calm {
+		c.pass(calm)
+		c.claims(few + 1) // the next ones, in place of those that are bound
+	}
+	if c.stalled(); !slices.Equal(c.woken, []string{"a/first"}) {
+		t.Errorf("after %s %v are woken", longest, c.woken)
+	}
+	if c.keeps("a/first", somePool) || c.keeps("a/late", somePool) {
+		t.Errorf("somebody is kept back after %s", longest)
+	}
+	for i := range few + 1 {
+		c.settled(fmt.Sprintf("a/%d", i))
+	}
+	c.claims(few + 1)
+	if !c.keeps("a/b", somePool) {
+		t.Error("the next crowd keeps nobody back")
+	}
+}
+
+func TestClaimsThatNobodyBindsDoNotCountForEver(t *testing.T) {
+	c := newTestCrowd()
+	c.claims(2 * few)
+	c.pass(longest)
+	c.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
+	if c.keeps("a/b", somePool) {
+		t.Error("they keep somebody back")
+	}
+	c.claims(few + 1)
+	if !c.keeps("a/b", somePool) {
+		t.Error("new ones beside them keep nobody back")
 	}
 }

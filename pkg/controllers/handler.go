@@ -48,6 +48,8 @@ type pass struct {
 	decision vip.Decision
 	// invited is the pool that the Cluster was invited to; empty if it was not.
 	invited vip.PoolRef
+	// kept says that VIPs are not published yet, for the sake of others.
+	kept bool
 	// unsure says that an error left open whether the patch was made.
 	unsure bool
 }
@@ -75,13 +77,8 @@ func (h *handler) onChange(key string, cluster *clusterv1.Cluster) (*clusterv1.C
 // guarded turns a panic over one Cluster into an error, so that it does not cost
 // every other Cluster its controller.
 func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metrics.Result, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			h.metrics.Panicked()
-			logrus.WithField("cluster", key).WithField("panic", cause).Errorf("Recovered from a panic\n%s", debug.Stack())
-			result, err = metrics.Error, fmt.Errorf("panic while handling Cluster %s: %v", key, cause)
-		}
-	}()
+	result = metrics.Error // of a panic
+	defer h.recovered(key, &err)
 	if cluster == nil {
 		return metrics.Skipped, h.forget(key)
 	}
@@ -96,6 +93,15 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 		defer h.passOn(invited)
 	}
 	return h.reconcile(&pass{key: key, cluster: cluster, invited: invited.invited})
+}
+
+// recovered, deferred, turns a panic into an error.
+func (h *handler) recovered(key string, err *error) {
+	if cause := recover(); cause != nil {
+		h.metrics.Panicked()
+		logrus.WithField("cluster", key).WithField("panic", cause).Errorf("Recovered from a panic\n%s", debug.Stack())
+		*err = fmt.Errorf("panic while handling Cluster %s: %v", key, cause)
+	}
 }
 
 // current returns the Cluster as it is after our own last write: from the cache or, if
@@ -145,7 +151,7 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 		return metrics.Error, err
 	case len(p.decision.Roles) == 0:
 		return metrics.Skipped, nil
-	case p.decision.Ready():
+	case p.decision.Ready() && !p.kept:
 		return metrics.Success, nil
 	}
 	return metrics.Requeued, nil

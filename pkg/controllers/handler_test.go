@@ -2,11 +2,16 @@ package controllers
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rancher/lasso/pkg/client"
@@ -24,7 +29,7 @@ func TestAClusterIsReadLiveIfTheCacheStaysBehind(t *testing.T) {
 	reads := 0
 	memory, goOn := clock()
 	h := &handler{ctx: t.Context(), memory: memory}
-	late := func() { goOn(unseenFor) }
+	late := func() { goOn(lateAfter) }
 	h.writer = writerFor(t, func(w http.ResponseWriter, _ *http.Request) {
 		reads++
 		w.Header().Set("Content-Type", "application/json")
@@ -71,12 +76,33 @@ func TestAPanicCostsOnePass(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "panic while handling Cluster a/b") {
 		t.Errorf("the error is %v", err)
 	}
+	expectPanic(t, registry)
+	if !h.underWay.TryLock() {
+		t.Error("the pass seems to be under way for ever")
+	}
+}
+
+func expectPanic(t *testing.T, registry *prometheus.Registry) {
+	t.Helper()
 	const series = "capi_vip_allocator_panics_total"
 	if err := testutil.GatherAndCompare(registry, strings.NewReader("# HELP "+series+" Panics that were recovered while handling a Cluster.\n# TYPE "+series+" counter\n"+series+" 1\n"), series); err != nil {
 		t.Error(err)
 	}
-	if !h.underWay.TryLock() {
-		t.Error("the pass seems to be under way for ever")
+}
+
+// So is a panic in a goroutine of the pass, of which no caller could recover.
+func TestAPanicOverAClaimCostsOnePass(t *testing.T) {
+	h, registry := newTestHandler(t) // without slots, crowd and waiters
+	h.making = make(chan struct{}, claimsAtOnce)
+	p := changing()
+	p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Reason: vip.ClaimPending, Ensure: true, ClaimName: "vip-ingress-b"}
+	errs := h.makeClaims(p)
+	if err := errors.Join(errs...); err == nil || !strings.Contains(err.Error(), "panic while handling Cluster a/b") {
+		t.Errorf("the error is %v", err)
+	}
+	expectPanic(t, registry)
+	if len(h.making) > 0 {
+		t.Error("it keeps its slot")
 	}
 }
 

@@ -72,10 +72,13 @@ type avoidedPool struct {
 // chosen anew each time its claim was moved away from it.
 const avoidFor = 5 * time.Minute
 
-// unseenFor is how long a claim that we made is believed in without having been
-// seen: long enough for any watch that works, short enough not to matter if the
+// unseenFor is how long a claim that we made is believed in without having been seen:
+// longer than the watches of a busy API server lag, short enough not to matter if the
 // claim was deleted before anyone could see it.
-const unseenFor = 5 * time.Second
+const unseenFor = 30 * time.Second
+
+// lateAfter is how long a watch may take to show our own write before a live read is made.
+const lateAfter = 5 * time.Second
 
 func newMemory() *memory {
 	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, avoided: map[string]map[vip.PoolRef]avoidedPool{}, now: time.Now}
@@ -127,7 +130,7 @@ func (m *memory) behind(key, resourceVersion string) (behind, tooLong bool) {
 		c.written = ""
 		return false, false
 	}
-	return true, m.now().Sub(c.writtenAt) >= unseenFor
+	return true, m.now().Sub(c.writtenAt) >= lateAfter
 }
 
 // reserve notes that the claim is being made on the pool. It reports false, and when

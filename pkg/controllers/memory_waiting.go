@@ -20,13 +20,9 @@ func (m *memory) planned(key, uid string, d *vip.Decision) {
 	c := m.cluster(key)
 	c.uid = uid
 	for role, outcome := range d.Roles {
-		m.missed(c.roles[role], outcome)
-	}
-}
-
-func (m *memory) missed(r *roleMemory, outcome *vip.Outcome) {
-	if !outcome.Reason.Ready() && r.firstSeen.IsZero() {
-		r.firstSeen = m.now()
+		if r := c.roles[role]; !outcome.Reason.Ready() && r.firstSeen.IsZero() {
+			r.firstSeen = m.now()
+		}
 	}
 }
 
@@ -39,9 +35,14 @@ func (m *memory) decided(key string, cluster *clusterv1.Cluster, d *vip.Decision
 		r.waitsFor = ""
 		outcome := d.Roles[role]
 		switch {
-		case outcome != nil && !outcome.Reason.Ready():
-			m.missed(r, outcome)
+		case outcome != nil && (!outcome.Reason.Ready() || outcome.Published):
+			if r.firstSeen.IsZero() {
+				r.firstSeen = m.now()
+			}
 			r.waitsFor, r.waitsSince = outcome.Reason, r.firstSeen
+			if outcome.Published {
+				r.waitsFor = vip.ClaimPending // the VIP is kept back, nobody has it yet
+			}
 			if since := kube.FalseSince(cluster, role); !since.IsZero() && since.Before(r.waitsSince) {
 				r.waitsSince = since
 			}

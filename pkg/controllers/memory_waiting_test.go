@@ -74,6 +74,25 @@ func TestAWaitEnds(t *testing.T) {
 	}
 }
 
+// The address is there, but nobody has it.
+func TestAVIPThatIsKeptBackIsWaitedFor(t *testing.T) {
+	m, pass := clock()
+	d := ingressIs(vip.Allocated, true)
+	d.Roles[vip.Ingress].Published = true
+	want := waitingRole{key: "a/b", uid: "u-1", role: vip.Ingress, reason: vip.ClaimPending, since: m.now()}
+	for range 2 {
+		passOver(m, "u-1", d)
+		if got := m.waiting(); len(got) != 1 || got[0] != want {
+			t.Fatalf("it waits: %+v", got)
+		}
+		pass(time.Second)
+	}
+	passOver(m, "u-1", ingressIs(vip.Allocated, false))
+	if got := m.waiting(); len(got) != 0 {
+		t.Errorf("it still waits: %+v", got)
+	}
+}
+
 func TestAClusterCreatedAnewWaitsAnew(t *testing.T) {
 	m, pass := clock()
 	passOver(m, "u-1", ingressIs(vip.NoPool, false))

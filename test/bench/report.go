@@ -176,7 +176,7 @@ func printBacklog(w io.Writer, backlogs []Backlog, clusters int) {
 		t.AppendSeparator()
 	}
 	render(w, fmt.Sprintf("%d clusters that waited for an allocator", clusters), t)
-	fmt.Fprintln(w, "provider alone: the claims of all, made at once by a script, until the last is bound; nothing is built meanwhile.")
+	fmt.Fprintln(w, "provider alone: the claims of all, made at once by a script, until the last is bound; nothing is built meanwhile. They lack what ours are born with, the provider's finalizer.")
 	fmt.Fprintln(w, "ours: from the start of the allocator; bound: until its provider, beside it, has bound the last claim.")
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -33,7 +34,10 @@ func (r *recorder) written(timelines map[types.NamespacedName]timeline, requests
 			t.published[role] = last(ofCluster, seen)
 		}
 		for role, seen := range t.bound {
-			t.bound[role] = last(writes[path("ipaddressclaims", key.Namespace, r.claimOf(key, role))], seen)
+			byProvider := audit.Keep(writes[path("ipaddressclaims", key.Namespace, r.claimOf(key, role))], func(e audit.Event) bool {
+				return strings.HasPrefix(e.UserAgent, "ipam")
+			})
+			t.bound[role] = last(byProvider, seen)
 		}
 		timelines[key] = t
 	}
