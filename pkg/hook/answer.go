@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// soonest is when Cluster API asks again, in seconds. It remembers the answer until
-	// then, whatever happens to the Cluster, so this is also how late it learns of a VIP.
+	// soonest is when Cluster API asks again, in seconds. Its newer releases remember the
+	// answer until then, whatever happens to the Cluster, so this is also how late they
+	// learn of a VIP.
 	soonest = 1
 	// latest is when it asks again while many Clusters wait, in seconds: each question
 	// is a pass over the Cluster, and hundreds of them a second starve the IPAM provider
