@@ -89,18 +89,20 @@ func (h *handler) keptBack(p *pass) bool {
 }
 
 // actOnOthers carries out what concerns the roles that have no part in a patch which is
-// kept back.
+// kept back. Of them only what is missing is told: nobody waits for the rest.
 func (h *handler) actOnOthers(p *pass) (errs []error) {
-	others := false
+	missing := false
 	for role, outcome := range p.decision.Roles {
-		if outcome.Changes {
+		if outcome.Changes || outcome.Reason.Ready() {
 			keep(p.decision.Conditions, kube.Cluster(p.cluster).Conditions, role.ConditionType())
-			continue
+		} else {
+			missing = true
 		}
-		others = true
-		errs = append(errs, h.releaseClaim(p, outcome))
+		if !outcome.Changes {
+			errs = append(errs, h.releaseClaim(p, outcome))
+		}
 	}
-	if others {
+	if missing {
 		errs = append(errs, h.report(p))
 	}
 	return errs
