@@ -24,10 +24,8 @@ func (h *handler) act(p *pass) error {
 	errs := h.makeClaims(p)
 	switch {
 	case h.waitsForOther(p):
-		p.kept = true
 		return errors.Join(errs...)
 	case h.keptBack(p):
-		p.kept = true
 		return errors.Join(append(errs, h.actOnOthers(p)...)...)
 	}
 	errs = append(errs, h.patchCluster(p))

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -92,6 +93,24 @@ func publishing(ingress *vip.Outcome) *pass {
 	return p
 }
 
+// A claim that waits for its slot with a place on the pool would lose the place meanwhile.
+func TestAPlaceIsTakenWithTheSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := newTestHandler(t) // without Claims: the pass ends by a panic, which is recovered
+		h.making = make(chan struct{})
+		p := changing()
+		p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
+		go h.makeClaims(p)
+		synctest.Wait()
+		if h.memory.unseen(somePool) != 0 {
+			t.Error("it has a place and no slot")
+		}
+		<-h.making
+		synctest.Wait()
+		h.making <- struct{}{} // for it to give back
+	})
+}
+
 func TestAVIPWaitsForAClaimThatIsMade(t *testing.T) {
 	for name, test := range map[string]struct {
 		ingress vip.Outcome
@@ -129,11 +148,18 @@ func TestWhatIsMissingIsToldWhileAVIPIsKeptBack(t *testing.T) {
 	if err := h.act(p); err != nil {
 		t.Fatal(err)
 	}
-	if !p.kept || !strings.Contains(sent, "/status") || !strings.Contains(sent, vip.Ingress.ConditionType()) {
-		t.Errorf("it is kept back: %v; sent: %s", p.kept, sent)
+	kept := p.decision.Roles[vip.ControlPlane].Published
+	if !kept || !strings.Contains(sent, "/status") || !strings.Contains(sent, vip.Ingress.ConditionType()) {
+		t.Errorf("it is kept back: %v; sent: %s", kept, sent)
 	}
 	if strings.Contains(sent, vip.ControlPlane.ConditionType()) || strings.Contains(sent, "/b ") {
 		t.Errorf("what is kept back is sent: %s", sent)
+	}
+	sent = ""
+	p = publishing(&vip.Outcome{Reason: vip.Manual})
+	p.cluster.Status.Conditions = []metav1.Condition{{Type: "Somebody's"}}
+	if err := h.act(p); err != nil || sent != "" {
+		t.Errorf("a role that lacks nothing is told of: %v; sent: %s", err, sent)
 	}
 }
 

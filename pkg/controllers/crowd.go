@@ -120,27 +120,26 @@ func (c *crowd) keeps(key string, pools ...vip.PoolRef) bool {
 		return false
 	}
 	kept := c.kept[key]
-	if kept != nil && kept.free {
+	if kept == nil {
+		kept = &keptCluster{} // the zero time says that it is not kept yet
+	}
+	if kept.free {
 		return false
 	}
-	var kinds []poolSlot
+	kept.kinds = nil
 	for _, pool := range pools {
-		kinds = append(kinds, kindOf(pool))
+		kept.kinds = append(kept.kinds, kindOf(pool))
 	}
-	if kept == nil {
-		// The zero time says that it is not kept yet.
-		if !c.anyBusy(&keptCluster{kinds: kinds}, c.busyKinds()) {
-			return false
-		}
-		kept = &keptCluster{since: c.now()}
+	if !c.anyBusy(kept, c.busyKinds()) {
+		kept.free = true
+		return false
+	}
+	if kept.since.IsZero() {
+		kept.since = c.now()
 		c.kept[key] = kept
 	}
-	kept.kinds = kinds
-	kept.free = !c.anyBusy(kept, c.busyKinds())
-	if !kept.free {
-		c.watch()
-	}
-	return !kept.free
+	c.watch()
+	return true
 }
 
 // keepsAny tells whether VIPs of any Cluster are kept back.

@@ -190,6 +190,25 @@ func TestACrowdKeepsNobodyBackForEver(t *testing.T) {
 	}
 }
 
+func TestCrowdAfterCrowdKeepsNobodyBackForEver(t *testing.T) {
+	c := newTestCrowd()
+	c.claims(few + 1)
+	c.keeps("a/b", somePool)
+	c.pass(longest - calm)
+	for i := range few {
+		c.settled(fmt.Sprintf("a/%d", i))
+	}
+	c.claims(few + 1) // another crowd, before the last claim of the first is bound
+	c.pass(calm)
+	c.claims(few + 1)
+	if !c.keeps("a/new", somePool) {
+		t.Error("the other crowd keeps nobody back")
+	}
+	if c.keeps("a/b", somePool) {
+		t.Errorf("one is kept back after %s", longest)
+	}
+}
+
 func TestClaimsThatNobodyBindsDoNotCountForEver(t *testing.T) {
 	c := newTestCrowd()
 	c.claims(2 * few)

@@ -48,8 +48,6 @@ type pass struct {
 	decision vip.Decision
 	// invited is the pool that the Cluster was invited to; empty if it was not.
 	invited vip.PoolRef
-	// kept says that VIPs are not published yet, for the sake of others.
-	kept bool
 	// unsure says that an error left open whether the patch was made.
 	unsure bool
 }
@@ -151,10 +149,13 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 		return metrics.Error, err
 	case len(p.decision.Roles) == 0:
 		return metrics.Skipped, nil
-	case p.decision.Ready() && !p.kept:
-		return metrics.Success, nil
 	}
-	return metrics.Requeued, nil
+	for _, outcome := range p.decision.Roles {
+		if lacking(outcome) {
+			return metrics.Requeued, nil
+		}
+	}
+	return metrics.Success, nil
 }
 
 func (h *handler) forget(key string) error {

@@ -10,9 +10,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/gorizond/capi-vip-allocator/pkg/vip"
-
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rancher/lasso/pkg/client"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -22,6 +19,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 // A watch that is late for just so long cannot be had from a real API server.
@@ -92,7 +90,7 @@ func expectPanic(t *testing.T, registry *prometheus.Registry) {
 
 // So is a panic in a goroutine of the pass, of which no caller could recover.
 func TestAPanicOverAClaimCostsOnePass(t *testing.T) {
-	h, registry := newTestHandler(t) // without slots, crowd and waiters
+	h, registry := newTestHandler(t) // without Claims, which would make it
 	h.making = make(chan struct{}, claimsAtOnce)
 	p := changing()
 	p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Reason: vip.ClaimPending, Ensure: true, ClaimName: "vip-ingress-b"}

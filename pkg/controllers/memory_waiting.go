@@ -20,11 +20,21 @@ func (m *memory) planned(key, uid string, d *vip.Decision) {
 	c := m.cluster(key)
 	c.uid = uid
 	for role, outcome := range d.Roles {
-		if r := c.roles[role]; !outcome.Reason.Ready() && r.firstSeen.IsZero() {
-			r.firstSeen = m.now()
+		if !outcome.Reason.Ready() {
+			m.missed(c.roles[role])
 		}
 	}
 }
+
+func (m *memory) missed(r *roleMemory) {
+	if r.firstSeen.IsZero() {
+		r.firstSeen = m.now()
+	}
+}
+
+// lacking tells whether the role has not got what it needs after a pass. So it is if the
+// pass kept its VIP back, which then is still to be published.
+func lacking(outcome *vip.Outcome) bool { return !outcome.Reason.Ready() || outcome.Published }
 
 // decided notes what each role waits for after the pass. The Cluster's condition
 // remembers since when, where that was before this process.
@@ -35,13 +45,11 @@ func (m *memory) decided(key string, cluster *clusterv1.Cluster, d *vip.Decision
 		r.waitsFor = ""
 		outcome := d.Roles[role]
 		switch {
-		case outcome != nil && (!outcome.Reason.Ready() || outcome.Published):
-			if r.firstSeen.IsZero() {
-				r.firstSeen = m.now()
-			}
+		case outcome != nil && lacking(outcome):
+			m.missed(r)
 			r.waitsFor, r.waitsSince = outcome.Reason, r.firstSeen
 			if outcome.Published {
-				r.waitsFor = vip.ClaimPending // the VIP is kept back, nobody has it yet
+				r.waitsFor = vip.ClaimPending // to whoever waits for the VIP it is the same
 			}
 			if since := kube.FalseSince(cluster, role); !since.IsZero() && since.Before(r.waitsSince) {
 				r.waitsSince = since

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
@@ -16,7 +17,7 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/loopback"
 )
 
-// repeats is how often the two of a Backlog alternate: a machine is not equally fast
+// repeats is how often the sides of a Backlog take turns: a machine is not equally fast
 // all the time.
 const repeats = 5
 
@@ -184,7 +185,11 @@ func (w *world) waiting(ctx context.Context, namespace string, n int) ([]*unstru
 // collectGarbage has the API server do so now: gigabytes, which take it seconds, would
 // be due in the time of one or the other by chance.
 func (w *world) collectGarbage(ctx context.Context) error {
-	profile := w.server.Get().AbsPath("/debug/pprof/heap").Param("gc", "1")
+	client, err := discovery.NewDiscoveryClientForConfig(w.management.Config())
+	if err != nil {
+		return err
+	}
+	profile := client.RESTClient().Get().AbsPath("/debug/pprof/heap").Param("gc", "1")
 	if err := profile.Do(ctx).Error(); err != nil {
 		return fmt.Errorf("have the API server collect garbage: %w", err)
 	}

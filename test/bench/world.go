@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
@@ -55,7 +54,6 @@ const scriptAgent = "capi-vip-bench-script"
 type world struct {
 	management *management.Cluster
 	client     dynamic.Interface // for looking and cleaning up
-	server     rest.Interface    // for what is no resource
 	recorder   *recorder
 	script     *script
 	audit      audit.Log
@@ -74,11 +72,6 @@ func newWorld(ctx context.Context, cluster *management.Cluster, progress io.Writ
 	if w.client, err = clientOf(cluster.Config(), "capi-vip-bench"); err != nil {
 		return nil, err
 	}
-	discovery, err := discovery.NewDiscoveryClientForConfig(cluster.Config())
-	if err != nil {
-		return nil, err
-	}
-	w.server = discovery.RESTClient()
 	scriptClient, err := clientOf(cluster.Config(), scriptAgent)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -34,10 +33,8 @@ func (r *recorder) written(timelines map[types.NamespacedName]timeline, requests
 			t.published[role] = last(ofCluster, seen)
 		}
 		for role, seen := range t.bound {
-			byProvider := audit.Keep(writes[path("ipaddressclaims", key.Namespace, r.claimOf(key, role))], func(e audit.Event) bool {
-				return strings.HasPrefix(e.UserAgent, "ipam")
-			})
-			t.bound[role] = last(byProvider, seen)
+			ofClaim := writes[path("ipaddressclaims", key.Namespace, r.claimOf(key, role))]
+			t.bound[role] = last(audit.Keep(ofClaim, audit.By("ipam")), seen)
 		}
 		timelines[key] = t
 	}
