@@ -86,13 +86,7 @@ func (e *environment) goesOn(t *testing.T, before map[string]string) {
 	freed := e.host(t.Context(), "moved-a")
 	e.remove(t, clusters, metav1.NamespaceDefault, "moved-a")
 	for _, name := range []string{"vip-cp-moved-a", "vip-ingress-moved-a"} {
-		scene.Until(t, patience, "address "+name+" is free", func() error {
-			_, err := e.Client.Resource(observe.Addresses).Namespace(metav1.NamespaceDefault).Get(t.Context(), name, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			return fmt.Errorf("it is there: %w", err)
-		})
+		scene.Gone(t, patience, e.Client.Resource(observe.Addresses).Namespace(metav1.NamespaceDefault), name)
 	}
 	e.Apply(t, fmt.Sprintf(demoCluster, "again"))
 	if again := e.getsVIP(t, "again"); again != freed {

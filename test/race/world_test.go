@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -205,16 +204,7 @@ func (w *world) delete(name string) {
 
 func (w *world) gone(name string) {
 	w.t.Helper()
-	w.eventually("Cluster "+name+" is gone", func() error {
-		_, err := w.get(name)
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return fmt.Errorf("it is still there")
-	})
+	scene.Gone(w.t, patience, w.Client.Resource(observe.Clusters).Namespace(w.namespace), name)
 }
 
 // eventually waits until check returns nil; what completes "wait until".

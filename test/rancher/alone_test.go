@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/chart"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 // uninstall removes a kind with all of its objects.
@@ -22,13 +22,7 @@ func (w *world) uninstall(kind string) {
 	if err := w.in(crdResource, "").Delete(w.t.Context(), kind, metav1.DeleteOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.eventually(kind+" is gone", func() error {
-		_, err := w.in(crdResource, "").Get(w.t.Context(), kind, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("it is there: %w", err)
-	})
+	scene.Gone(w.t, patience, w.in(crdResource, ""), kind)
 }
 
 // Rancher and Fleet are installed long after us, removed, and installed again.

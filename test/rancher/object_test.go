@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/audit"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 // Keys of others.
@@ -306,13 +306,7 @@ func (o *object) rest() string {
 // gone waits until the object does not exist.
 func (o *object) gone() {
 	o.w.t.Helper()
-	o.w.eventually(o.name+" is gone", func() error {
-		_, err := o.w.in(o.resource, o.namespace).Get(o.w.t.Context(), o.name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("it exists: %w", err)
-	})
+	scene.Gone(o.w.t, patience, o.w.in(o.resource, o.namespace), o.name)
 }
 
 // vip waits for the Cluster's stamp of a role and returns it.

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
@@ -209,11 +207,5 @@ func (w *world) mark() int64 {
 // gone waits until an object is gone.
 func (w *world) gone(kind resourceOf, name string) {
 	w.t.Helper()
-	w.until(name+" is gone", func() error {
-		_, err := w.in(kind).Get(w.t.Context(), name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("it is there: %w", err)
-	})
+	scene.Gone(w.t, patience, w.in(kind), name)
 }

@@ -8,6 +8,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 )
 
 var (
@@ -55,4 +59,21 @@ func Until(t *testing.T, limit time.Duration, what string, check func() error) {
 			t.Fatal(context.Cause(t.Context()))
 		}
 	}
+}
+
+// Gone waits until the object does not exist, at most for the limit. Where it stays,
+// its finalizers and status say why.
+func Gone(t *testing.T, limit time.Duration, in dynamic.ResourceInterface, name string) {
+	t.Helper()
+	Until(t, limit, name+" is gone", func() error {
+		object, err := in.Get(t.Context(), name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("it is there, deleted at %v, with finalizers %v and status %v",
+			object.GetDeletionTimestamp(), object.GetFinalizers(), object.Object["status"])
+	})
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 // in returns the client for a resource; namespace is "" for a cluster-scoped one.
@@ -108,12 +109,7 @@ func (w *world) remove(resource schema.GroupVersionResource, namespace, name str
 // gone waits until an object does not exist.
 func (w *world) gone(resource schema.GroupVersionResource, namespace, name string) {
 	w.t.Helper()
-	w.eventually(resource.Resource+" "+name+" is gone", func() error {
-		if fetch[metav1.PartialObjectMetadata](w, resource, namespace, name) != nil {
-			return fmt.Errorf("it exists")
-		}
-		return nil
-	})
+	scene.Gone(w.t, patience, w.in(resource, namespace), name)
 }
 
 // nothingLeaks waits until the world has no claim, no address and no Lease of an

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/management"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 const prefix = "vip.capi.gorizond.io/"
@@ -195,13 +196,7 @@ func (w *world) delete(resource schema.GroupVersionResource, name string) {
 // gone waits until an object does not exist.
 func (w *world) gone(resource schema.GroupVersionResource, name string) {
 	w.t.Helper()
-	w.eventually(resource.Resource+" "+name+" is gone", func() error {
-		object, err := w.get(resource, name)
-		if err == nil && object != nil {
-			return fmt.Errorf("it exists")
-		}
-		return err
-	})
+	scene.Gone(w.t, patience, w.in(resource), name)
 }
 
 var claimPrefixes = map[string]string{observe.ControlPlane: "vip-cp-", observe.Ingress: "vip-ingress-"}
