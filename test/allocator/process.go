@@ -113,12 +113,14 @@ func (p *Process) run() error {
 		started <- err
 		if err == nil {
 			_ = p.command.Wait() // the exit status is in ProcessState
+			loopback.Release(p.metricsPort, p.healthPort)
 			close(p.done)
 		}
 	}()
 	err := <-started
 	if err != nil {
 		p.log.remove()
+		loopback.Release(p.metricsPort, p.healthPort)
 	}
 	return err
 }

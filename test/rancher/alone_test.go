@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/audit"
@@ -16,20 +17,27 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
-// uninstall removes a kind with all of its objects.
-func (w *world) uninstall(kind string) {
+// uninstall removes a kind with all of its objects. It lists them first: Kubernetes
+// 1.36 can leave a kind that is deleted before its watch cache is filled terminating
+// for minutes. The finalizer is refused the list, then meets its own status write as a
+// conflict, and takes it for somebody's who will have it called again.
+func (w *world) uninstall(kind schema.GroupVersionResource) {
 	w.t.Helper()
-	if err := w.in(crdResource, "").Delete(w.t.Context(), kind, metav1.DeleteOptions{}); err != nil {
+	if _, err := w.in(kind, "").List(w.t.Context(), metav1.ListOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
-	scene.Gone(w.t, patience, w.in(crdResource, ""), kind)
+	name := kind.GroupResource().String()
+	if err := w.in(crdResource, "").Delete(w.t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	scene.Gone(w.t, patience, w.in(crdResource, ""), name)
 }
 
 // Rancher and Fleet are installed long after us, removed, and installed again.
 func TestKindsComeAndGo(t *testing.T) {
 	w := newLonelyWorld(t)
-	w.uninstall("clusters.management.cattle.io")
-	w.uninstall("clusters.fleet.cattle.io")
+	w.uninstall(rancherClusters)
+	w.uninstall(fleetClusters)
 	c, ingress, _ := w.allocated("prod")
 	for range 2 {
 		if err := w.install(t.Context(), "fleet.cattle.io.yaml"); err != nil {
@@ -47,8 +55,8 @@ func TestKindsComeAndGo(t *testing.T) {
 		target.free()
 		target.gone()
 		edge.becomes(stamped(observe.Ingress, ingress))
-		w.uninstall("clusters.management.cattle.io")
-		w.uninstall("clusters.fleet.cattle.io")
+		w.uninstall(rancherClusters)
+		w.uninstall(fleetClusters)
 	}
 }
 

@@ -59,7 +59,8 @@ var policies = []resourceOf{
 // core is all that happens to Clusters.
 func (w *world) core() {
 	w.prepare()
-	// A claim of version 0.7.1 is brought up to date.
+	// A claim of version 0.7.1 is brought up to date, once nobody waits for a VIP.
+	begin := w.mark()
 	old := w.cluster("old")
 	w.Apply(w.t, fmt.Sprintf(oldClaim, old.GetUID()))
 	p := w.start()
@@ -70,6 +71,7 @@ func (w *world) core() {
 	// Without ingress its claim is released.
 	w.patch(clusters, "old", `{"metadata":{"annotations":{"vip.capi.gorizond.io/ingress-enabled":"false"}}}`)
 	w.gone(claims, "vip-ingress-old")
+	w.asked(begin, "patch", "ipaddressclaims")
 	// The Lease of its address goes with the Cluster.
 	since := w.mark()
 	w.remove("old", "lost", "refused")
@@ -126,7 +128,6 @@ func (w *world) refuse() {
 	w.patch(clusters, "refused", `{"spec":{"paused":null}}`)
 	w.asked(since, "get", "clusters")
 	w.lift("refused")
-	w.served("refused")
 }
 
 func (w *world) lift(name string) {
