@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -107,21 +108,31 @@ func TestAPanicOverAClaimCostsOnePass(t *testing.T) {
 // writerFor returns a Writer for a server that answers all requests so.
 func writerFor(t *testing.T, answer http.HandlerFunc) *kube.Writer {
 	t.Helper()
-	server := httptest.NewServer(answer)
-	t.Cleanup(server.Close)
-	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.Add(clusterv1.GroupVersion.WithKind("Cluster"), meta.RESTScopeNamespace)
-	scheme := runtime.NewScheme()
-	if err := clusterv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	factory, err := client.NewSharedClientFactory(&rest.Config{Host: server.URL}, &client.SharedClientFactoryOptions{Scheme: scheme, Mapper: mapper})
-	if err != nil {
-		t.Fatal(err)
-	}
-	writer, err := kube.NewWriter(factory)
+	_, clients := clientsFor(t, answer)
+	writer, err := kube.NewWriter(clients)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return writer
+}
+
+// clientsFor returns clients of a server that answers all requests so.
+func clientsFor(t *testing.T, answer http.HandlerFunc) (*rest.Config, client.SharedClientFactory) {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	mapper := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range kube.Kinds() {
+		mapper.Add(kind, meta.RESTScopeNamespace)
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clusterv1.AddToScheme(scheme), ipamv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	config := &rest.Config{Host: server.URL}
+	clients, err := client.NewSharedClientFactory(config, &client.SharedClientFactoryOptions{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config, clients
 }

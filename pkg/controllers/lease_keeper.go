@@ -20,11 +20,12 @@ import (
 type leaseKeeper struct {
 	observer *observer
 	writer   *kube.Writer
+	claims   *kube.Claims
 	queue    workqueue.TypedRateLimitingInterface[string]
 }
 
-func newLeaseKeeper(o *observer, writer *kube.Writer) *leaseKeeper {
-	return &leaseKeeper{observer: o, writer: writer, queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+func newLeaseKeeper(o *observer, writer *kube.Writer, claims *kube.Claims) *leaseKeeper {
+	return &leaseKeeper{observer: o, writer: writer, claims: claims, queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, time.Minute),
 		workqueue.TypedRateLimitingQueueConfig[string]{Name: "address-leases"})}
 }
@@ -75,9 +76,9 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 		}
 		return
 	}
-	carried, err := k.carried(ctx, lease, key)
-	if carried {
-		k.queue.Forget(address) // its event is on its way
+	used, err := k.used(ctx, lease, key)
+	if used {
+		k.queue.AddRateLimited(address) // until the caches show it
 		return
 	}
 	if err == nil {
@@ -92,13 +93,19 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 	logrus.WithFields(logrus.Fields{"address": key.Unmap().String(), "cluster": kube.Holder(lease).Cluster}).Info("Released the Lease of an address")
 }
 
-// carried asks the API server whether the holder carries the address after all. A process
-// that was frozen knows only what was then, and may have lost the election meanwhile.
-func (k *leaseKeeper) carried(ctx context.Context, lease *coordinationv1.Lease, key netip.Addr) (bool, error) {
+// used asks the API server whether the holder carries or claims the address after all.
+// What is seen here may be old: a process that was frozen knows only what was then, and
+// another one, which serves other Clusters, may be about to publish the address. Until it
+// has, the claim alone speaks for it, so the claim is asked first.
+func (k *leaseKeeper) used(ctx context.Context, lease *coordinationv1.Lease, key netip.Addr) (bool, error) {
 	holder := kube.Holder(lease)
 	namespace, name, err := cache.SplitMetaNamespaceKey(holder.Cluster)
 	if err != nil || name == "" {
 		return false, nil //nolint:nilerr // somebody edited the Lease: no Cluster has such a name
+	}
+	claimed, err := k.claims.Holds(ctx, namespace, holder.Role.ClaimName(name), key)
+	if err != nil {
+		return false, err
 	}
 	live, err := k.writer.Get(ctx, namespace, name)
 	switch {
@@ -110,7 +117,7 @@ func (k *leaseKeeper) carried(ctx context.Context, lease *coordinationv1.Lease, 
 		return false, nil
 	}
 	view := kube.Cluster(live)
-	return vip.Addresses(&view)[key], nil
+	return claimed || vip.Addresses(&view)[key], nil
 }
 
 // needed tells whether the holder exists and still carries or claims the address. It is

@@ -69,7 +69,7 @@ func Register(ctx, writes context.Context, o Options) error {
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
 		making: make(chan struct{}, claimsAtOnce),
 	}
-	keeper := newLeaseKeeper(observer, writer)
+	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	w := &waker{
 		observer: observer, waiters: h.waiters, invite: h.invite, pools: newPoolReporter(o.Recorder, o.Pools), classes: &classReporter{recorder: o.Recorder, observer: observer}, leases: keeper,
 		wake: func(namespace, name string) { h.wakeIn(namespace, name, 0) },

@@ -137,6 +137,32 @@ func (c *Claims) TakeBack(ctx context.Context, cluster *vip.Cluster, role vip.Ro
 	return nil
 }
 
+// Holds asks the API server whether the claim of that name exists and has the address. A
+// claim whose IPAddress cannot be seen may have it.
+func (c *Claims) Holds(ctx context.Context, namespace, name string, key netip.Addr) (bool, error) {
+	claim, address := &ipamv1.IPAddressClaim{}, &ipamv1.IPAddress{}
+	err := c.client.Get(ctx, namespace, name, claim, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get claim %s/%s: %w", namespace, name, err)
+	}
+	bound := claim.Status.AddressRef.Name
+	if bound == "" {
+		return false, nil
+	}
+	err = c.addresses.Get(ctx, namespace, bound, address, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get IPAddress %s/%s: %w", namespace, bound, err)
+	}
+	has, ok := vip.Key(address.Spec.Address)
+	return ok && has == key, nil
+}
+
 // Delete deletes exactly the claim that the planner saw: one that was bound or
 // replaced meanwhile survives, and the API server answers with a conflict.
 func (c *Claims) Delete(ctx context.Context, namespace string, claim *vip.Claim) error {

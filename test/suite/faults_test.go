@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
@@ -226,6 +227,40 @@ func TestFrozenClaims(t *testing.T) {
 		}
 	}
 	p.uses(2)
+}
+
+// One allocator sees no claims. It takes no Lease from another one, which has it and is
+// about to publish the address.
+func TestFrozenClaimsOfOthers(t *testing.T) {
+	w := newWorld(t).judged()
+	blind, kubeconfig := w.proxy()
+	w.startAllocatorAt(kubeconfig, "--watch-filter=nobody")
+	blind.Freeze(fault.Of("watch", "ipaddressclaims"))
+	looked := blind.Add(fault.Rule{Match: fault.In(w.namespace, fault.Of("get", "clusters"))})
+
+	proxy := w.behind()
+	// Two pools of one range, so that there are Leases.
+	k := w.gatedClass(bothRoles...)
+	p := w.pool(serving(eitherRole, k))
+	w.pool(serving(eitherRole, k), ranges(p.address(0)+"-"+p.address(10)))
+	published := proxy.Add(fault.Rule{
+		Match: fault.In(w.namespace, fault.Of("patch", "clusters")), Nth: 1,
+		Before: func(fault.Request) {
+			select {
+			case <-looked.Hit():
+			case <-time.After(patience):
+			}
+		},
+	})
+	c := w.cluster(k)
+	w.happened(looked)
+	w.happened(published)
+	for _, r := range bothRoles {
+		c.served(r)
+	}
+	if held := w.leases(); len(held) != 2 {
+		t.Errorf("Leases are %q", held)
+	}
 }
 
 // A user sets an endpoint that the allocator does not see yet: it stays.
