@@ -234,7 +234,7 @@ func TestFrozenClaims(t *testing.T) {
 func TestFrozenClaimsOfOthers(t *testing.T) {
 	w := newWorld(t).judged()
 	blind, kubeconfig := w.proxy()
-	w.startAllocatorAt(kubeconfig, "--watch-filter=nobody")
+	w.startAllocatorAt(kubeconfig, "--watch-filter="+w.unique("blind"))
 	blind.Freeze(fault.Of("watch", "ipaddressclaims"))
 	looked := blind.Add(fault.Rule{Match: fault.In(w.namespace, fault.Of("get", "clusters"))})
 
