@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
@@ -71,6 +73,7 @@ func TestRights(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.uninstall()
+			w.effective()
 			test.does(w)
 			events, err := log.Since(since)
 			if err != nil {
@@ -139,6 +142,67 @@ func (w *world) granted() map[right]bool {
 	// These pools do not exist here.
 	maps.DeleteFunc(granted, func(r right, _ bool) bool { return r.group == "ipam.metal3.io" })
 	return granted
+}
+
+// effective waits until the API server goes by the roles of the chart: it learns of
+// them by watches, and what it refused meanwhile would count as a right that is missing.
+func (w *world) effective() {
+	w.t.Helper()
+	var bindings []rbacv1.RoleBinding // a ClusterRoleBinding differs by its kind alone
+	rules := map[rbacv1.RoleRef][]rbacv1.PolicyRule{}
+	for _, o := range w.objects() {
+		var role rbacv1.Role
+		var binding rbacv1.RoleBinding
+		var err error
+		switch o.GetKind() {
+		case "Role", "ClusterRole":
+			err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role)
+			rules[rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: o.GetKind(), Name: o.GetName()}] = role.Rules
+		case "RoleBinding", "ClusterRoleBinding":
+			err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &binding)
+			bindings = append(bindings, binding)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	for _, binding := range bindings {
+		for _, rule := range rules[binding.RoleRef] {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						w.allowed(binding.Namespace, group, resource, verb, rule.ResourceNames)
+					}
+				}
+			}
+		}
+	}
+}
+
+// allowed waits until the API server would let the allocator do that.
+func (w *world) allowed(namespace, group, resource, verb string, names []string) {
+	w.t.Helper()
+	attributes := authorizationv1.ResourceAttributes{Namespace: namespace, Group: group, Verb: verb}
+	attributes.Resource, attributes.Subresource, _ = strings.Cut(resource, "/")
+	if len(names) > 0 {
+		attributes.Name = names[0]
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &attributes}}
+	review.APIVersion, review.Kind = authorizationv1.SchemeGroupVersion.String(), "SubjectAccessReview"
+	question, err := runtime.DefaultUnstructuredConverter.ToUnstructured(review)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.until("it may "+verb+" "+resource+"."+group, func() error {
+		answer, err := w.Client.Resource(reviews).Create(w.t.Context(), &unstructured.Unstructured{Object: question}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		if allowed, _, _ := unstructured.NestedBool(answer.Object, "status", "allowed"); !allowed {
+			return fmt.Errorf("it may not: %v", answer.Object["status"])
+		}
+		return nil
+	})
 }
 
 // objects are those of the chart.

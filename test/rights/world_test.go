@@ -31,6 +31,7 @@ var (
 	claims    = resourceOf{Group: "ipam.cluster.x-k8s.io", Version: "v1beta2", Resource: "ipaddressclaims"}
 	addresses = resourceOf{Group: "ipam.cluster.x-k8s.io", Version: "v1beta2", Resource: "ipaddresses"}
 	secrets   = resourceOf{Version: "v1", Resource: "secrets"}
+	reviews   = resourceOf{Group: "authorization.k8s.io", Version: "v1", Resource: "subjectaccessreviews"}
 	rancher   = resourceOf{Group: "management.cattle.io", Version: "v3", Resource: "clusters"}
 	fleet     = resourceOf{Group: "fleet.cattle.io", Version: "v1alpha1", Resource: "clusters"}
 )
