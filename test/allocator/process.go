@@ -109,18 +109,17 @@ func (p *Process) run() error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+		defer loopback.Release(p.metricsPort, p.healthPort)
 		err := p.command.Start()
 		started <- err
 		if err == nil {
 			_ = p.command.Wait() // the exit status is in ProcessState
-			loopback.Release(p.metricsPort, p.healthPort)
 			close(p.done)
 		}
 	}()
 	err := <-started
 	if err != nil {
 		p.log.remove()
-		loopback.Release(p.metricsPort, p.healthPort)
 	}
 	return err
 }

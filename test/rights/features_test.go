@@ -72,6 +72,7 @@ func (w *world) core() {
 	w.patch(clusters, "old", `{"metadata":{"annotations":{"vip.capi.gorizond.io/ingress-enabled":"false"}}}`)
 	w.gone(claims, "vip-ingress-old")
 	w.asked(begin, "patch", "ipaddressclaims")
+	w.served("refused")
 	// The Lease of its address goes with the Cluster.
 	since := w.mark()
 	w.remove("old", "lost", "refused")

@@ -121,21 +121,10 @@ func (w *world) compare(events []audit.Event) {
 // granted are the rights of all roles of the chart.
 func (w *world) granted() map[right]bool {
 	granted := map[right]bool{}
-	for _, o := range w.objects() {
-		if o.GetKind() != "ClusterRole" && o.GetKind() != "Role" {
-			continue
-		}
-		var role rbacv1.Role
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role); err != nil {
-			w.t.Fatal(err)
-		}
-		for _, rule := range role.Rules {
-			for _, group := range rule.APIGroups {
-				for _, resource := range rule.Resources {
-					for _, verb := range rule.Verbs {
-						granted[right{group, resource, verb}] = true
-					}
-				}
+	for _, rules := range w.roles() {
+		for _, rule := range rules {
+			for _, r := range rightsOf(rule) {
+				granted[r] = true
 			}
 		}
 	}
@@ -144,46 +133,69 @@ func (w *world) granted() map[right]bool {
 	return granted
 }
 
+// role is what a binding refers to; a ClusterRole has no namespace.
+type role struct{ kind, namespace, name string }
+
+// roles are the rules of the chart's roles.
+func (w *world) roles() map[role][]rbacv1.PolicyRule {
+	roles := map[role][]rbacv1.PolicyRule{}
+	for _, o := range w.objects() {
+		if o.GetKind() != "ClusterRole" && o.GetKind() != "Role" {
+			continue
+		}
+		var found rbacv1.Role // a ClusterRole's rules are the same
+		w.read(o, &found)
+		roles[role{o.GetKind(), o.GetNamespace(), o.GetName()}] = found.Rules
+	}
+	return roles
+}
+
+func rightsOf(rule rbacv1.PolicyRule) (rights []right) {
+	for _, group := range rule.APIGroups {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				rights = append(rights, right{group, resource, verb})
+			}
+		}
+	}
+	return rights
+}
+
+func (w *world) read(o *unstructured.Unstructured, into any) {
+	w.t.Helper()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, into); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // effective waits until the API server goes by the roles of the chart: it learns of
 // them by watches, and what it refused meanwhile would count as a right that is missing.
 func (w *world) effective() {
 	w.t.Helper()
-	var bindings []rbacv1.RoleBinding // a ClusterRoleBinding differs by its kind alone
-	rules := map[rbacv1.RoleRef][]rbacv1.PolicyRule{}
+	roles := w.roles()
 	for _, o := range w.objects() {
-		var role rbacv1.Role
-		var binding rbacv1.RoleBinding
-		var err error
-		switch o.GetKind() {
-		case "Role", "ClusterRole":
-			err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role)
-			rules[rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: o.GetKind(), Name: o.GetName()}] = role.Rules
-		case "RoleBinding", "ClusterRoleBinding":
-			err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &binding)
-			bindings = append(bindings, binding)
+		if o.GetKind() != "ClusterRoleBinding" && o.GetKind() != "RoleBinding" {
+			continue
 		}
-		if err != nil {
-			w.t.Fatal(err)
+		var binding rbacv1.RoleBinding // a ClusterRoleBinding refers to its role likewise
+		w.read(o, &binding)
+		of := role{kind: binding.RoleRef.Kind, name: binding.RoleRef.Name}
+		if of.kind == "Role" {
+			of.namespace = binding.Namespace
 		}
-	}
-	for _, binding := range bindings {
-		for _, rule := range rules[binding.RoleRef] {
-			for _, group := range rule.APIGroups {
-				for _, resource := range rule.Resources {
-					for _, verb := range rule.Verbs {
-						w.allowed(binding.Namespace, group, resource, verb, rule.ResourceNames)
-					}
-				}
+		for _, rule := range roles[of] {
+			for _, r := range rightsOf(rule) {
+				w.allowed(binding.Namespace, r, rule.ResourceNames)
 			}
 		}
 	}
 }
 
 // allowed waits until the API server would let the allocator do that.
-func (w *world) allowed(namespace, group, resource, verb string, names []string) {
+func (w *world) allowed(namespace string, r right, names []string) {
 	w.t.Helper()
-	attributes := authorizationv1.ResourceAttributes{Namespace: namespace, Group: group, Verb: verb}
-	attributes.Resource, attributes.Subresource, _ = strings.Cut(resource, "/")
+	attributes := authorizationv1.ResourceAttributes{Namespace: namespace, Group: r.group, Verb: r.verb}
+	attributes.Resource, attributes.Subresource, _ = strings.Cut(r.resource, "/")
 	if len(names) > 0 {
 		attributes.Name = names[0]
 	}
@@ -193,7 +205,7 @@ func (w *world) allowed(namespace, group, resource, verb string, names []string)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.until("it may "+verb+" "+resource+"."+group, func() error {
+	w.until("it may "+r.String(), func() error {
 		answer, err := w.Client.Resource(reviews).Create(w.t.Context(), &unstructured.Unstructured{Object: question}, metav1.CreateOptions{})
 		if err != nil {
 			return err

@@ -73,7 +73,7 @@ func Gone(t *testing.T, limit time.Duration, in dynamic.ResourceInterface, name 
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("it is there, deleted at %v, with finalizers %v and status %v",
-			object.GetDeletionTimestamp(), object.GetFinalizers(), object.Object["status"])
+		return fmt.Errorf("the %s is there, deleted at %v, with finalizers %v and status %v",
+			object.GetKind(), object.GetDeletionTimestamp(), object.GetFinalizers(), object.Object["status"])
 	})
 }
