@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/pkg/cli"
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/server"
 	"github.com/gorizond/capi-vip-allocator/pkg/version"
 )
@@ -19,22 +20,24 @@ import (
 //go:generate go run ./pkg/codegen/cleanup
 //go:generate go run ./pkg/codegen
 
-func main() {
+func main() { os.Exit(sandbox.Main(os.Args, run)) }
+
+func run() (status int) {
 	root := command(os.Args)
 	used, err := root.ExecuteContextC(signals.SetupSignalContext())
 	if err == nil {
-		return
+		return 0
 	}
 	var code cli.ExitCode
 	switch {
 	case errors.As(err, &code):
-		os.Exit(int(code))
+		return int(code)
 	case used == root && root.Runnable():
 		logrus.Error(err)
 	default:
 		fmt.Fprintln(os.Stderr, "error:", err)
 	}
-	os.Exit(1)
+	return 1
 }
 
 // command is the controller or, by the name of the program, the plugin of kubectl,

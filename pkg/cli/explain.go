@@ -11,6 +11,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -19,7 +20,7 @@ import (
 type explainer struct {
 	*look
 	cluster  *clusterv1.Cluster
-	class    *clusterv1.ClusterClass
+	gates    map[vip.Role]gate.Finding
 	snapshot *vip.Snapshot
 	decision vip.Decision
 	blind    bool
@@ -39,10 +40,12 @@ func (r *reading) explain(ctx context.Context, cluster *clusterv1.Cluster, c *co
 	if err != nil {
 		return nil, err
 	}
+	if class := seen.class(kube.ClassOf(e.cluster)); class != nil {
+		e.gates = reader.Inspect(class)
+	}
 	if e.snapshot, err = reader.Observe(e.cluster); err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
 	}
-	e.class = seen.class(e.snapshot.Cluster.Class)
 	e.decision = vip.Plan(e.snapshot)
 	result := e.result()
 	result.Controller = *controller
@@ -101,9 +104,9 @@ func (e *explainer) skipped() string {
 
 func (e *explainer) classState() string {
 	switch {
-	case e.class == nil && e.misses(classes.kind):
+	case !e.snapshot.Class.Exists && e.misses(classes.kind):
 		return classUnseen
-	case e.class == nil:
+	case !e.snapshot.Class.Exists:
 		return classNotFound
 	case !e.snapshot.Class.Ready:
 		return classNotReady

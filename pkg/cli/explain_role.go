@@ -26,8 +26,8 @@ func (e *explainer) role(role vip.Role) Role {
 	if e.decision.Skipped != "" {
 		return r
 	}
-	if e.class != nil && e.snapshot.Class.Ready {
-		r.Gate = classGate(gate.Inspect(e.class, &e.snapshot.Class, role))
+	if finding, inspected := e.gates[role]; inspected {
+		r.Gate = classGate(finding)
 	}
 	switch {
 	case e.blind || refused(outcome, r.Reported):

@@ -17,6 +17,7 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
 	"github.com/gorizond/capi-vip-allocator/pkg/controllers"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -64,7 +65,7 @@ type look struct {
 
 // look lists. A user who may not list everywhere sees what is in the namespace.
 func (r *reading) look(ctx context.Context, namespace string, c *config.Config) (*look, error) {
-	l := &look{reading: r, config: c, Listed: controllers.Listed{Settings: c.Settings()}}
+	l := &look{reading: r, config: c, Listed: controllers.Listed{Settings: c.Settings(), Evaluator: sandbox.NewForOne()}}
 	var err error
 	if l.Clusters, err = listOf[clusterv1.Cluster](ctx, r, clusters, namespace); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -17,6 +18,14 @@ import (
 // claimsAtOnce is how many claims are made at once. More are not made sooner on an API
 // server that is busy with them, and keep their provider from taking up the first ones.
 const claimsAtOnce = 16
+
+const (
+	// claimsInLine is how many more wait for that, each in a worker: far fewer than there
+	// are workers.
+	claimsInLine = 64
+	// lineAgain is when a Cluster tries again that found the line full.
+	lineAgain = 500 * time.Millisecond
+)
 
 // makeClaims makes the claims of all roles side by side, and brings those up to date
 // that still wait for an address: their provider may go by what is missing. What the
@@ -57,7 +66,7 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 	for i, role := range roles {
 		if outcome := p.decision.Roles[role]; outcome != nil && outcome.Ensure && which(p.snapshot.Claims[role]) {
 			all.Go(func() {
-				defer h.recovered(p.key, &errs[i])
+				defer h.metrics.Recovered("Cluster "+p.key, &errs[i])
 				errs[i] = h.ensureClaim(p, role, outcome)
 			})
 		}
@@ -70,8 +79,11 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) error {
 	name := p.cluster.Namespace + "/" + outcome.ClaimName
 	// Before there is made room: a place that is not filled soon would be given away.
-	h.making <- struct{}{}
-	defer func() { <-h.making }()
+	if done, ok := h.claimSlot(p); !ok {
+		return nil
+	} else {
+		defer done()
+	}
 	var live *ipamv1.IPAddressClaim
 	if p.snapshot.Claims[role] != nil {
 		var err error
@@ -90,6 +102,31 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 		}
 	}
 	return err
+}
+
+// claimSlot waits for its turn to make a claim. It is not ok if too many wait already:
+// claims that the API server does not answer must not hold all workers, so the Cluster
+// tries again later. Nor is it when the process stops.
+func (h *handler) claimSlot(p *pass) (done func(), ok bool) {
+	done = func() { <-h.making }
+	select {
+	case h.making <- struct{}{}:
+		return done, true
+	default:
+	}
+	select {
+	case h.inLine <- struct{}{}:
+		defer func() { <-h.inLine }()
+	default:
+		h.wakeIn(p.cluster.Namespace, p.cluster.Name, lineAgain)
+		return nil, false
+	}
+	select {
+	case h.making <- struct{}{}:
+		return done, true
+	case <-h.stopping:
+		return nil, false
+	}
 }
 
 // makeRoom prepares the making of a claim: a place on the pool, which other passes

@@ -6,6 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -30,7 +32,17 @@ func gatedClass(namespace, name string) *clusterv1.ClusterClass {
 }
 
 func TestGatesOfClassesOfOneNameAreSummedUp(t *testing.T) {
-	o := observerOf(gatedClass("a", "rke2"), gatedClass("b", "rke2"), gatedClass("a", "k3s"), &clusterv1.ClusterClass{ObjectMeta: named("a", "cloud")})
+	classes := []*clusterv1.ClusterClass{gatedClass("a", "rke2"), gatedClass("b", "rke2"), gatedClass("a", "k3s"), {ObjectMeta: named("a", "cloud")}}
+	o := observerOf(classes[0], classes[1], classes[2], classes[3])
+	// A scrape inspects nothing.
+	compare(t, scrape(t, o.showClasses, metrics.ClassGate), map[string]float64{})
+	for _, class := range classes {
+		view, gates := kube.Class(class), map[vip.Role]gate.Finding{}
+		for _, role := range vip.Roles() {
+			gates[role] = gate.Inspect(class, &view, role)
+		}
+		o.views.inspected(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class, gates)
+	}
 	compare(t, scrape(t, o.showClasses, metrics.ClassGate), map[string]float64{
 		"class_gate{rke2,ingress,gated}": 2, "class_gate{k3s,ingress,gated}": 1,
 	})

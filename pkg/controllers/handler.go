@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
@@ -36,6 +34,8 @@ type handler struct {
 	metrics  *metrics.Metrics
 	// making holds an element for each claim that is being made.
 	making chan struct{}
+	// inLine holds one for each that waits to be made.
+	inLine chan struct{}
 	// publishing counts the patches of Clusters that are under way.
 	publishing atomic.Int32
 }
@@ -76,7 +76,7 @@ func (h *handler) onChange(key string, cluster *clusterv1.Cluster) (*clusterv1.C
 // every other Cluster its controller.
 func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metrics.Result, err error) {
 	result = metrics.Error // of a panic
-	defer h.recovered(key, &err)
+	defer h.metrics.Recovered("Cluster "+key, &err)
 	if cluster == nil {
 		return metrics.Skipped, h.forget(key)
 	}
@@ -91,15 +91,6 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 		defer h.passOn(invited)
 	}
 	return h.reconcile(&pass{key: key, cluster: cluster, invited: invited.invited})
-}
-
-// recovered, deferred, turns a panic into an error.
-func (h *handler) recovered(key string, err *error) {
-	if cause := recover(); cause != nil {
-		h.metrics.Panicked()
-		logrus.WithField("cluster", key).WithField("panic", cause).Errorf("Recovered from a panic\n%s", debug.Stack())
-		*err = fmt.Errorf("panic while handling Cluster %s: %v", key, cause)
-	}
 }
 
 // current returns the Cluster as it is after our own last write: from the cache or, if
@@ -126,7 +117,7 @@ func (h *handler) current(key string, cached *clusterv1.Cluster) (*clusterv1.Clu
 
 func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	key, cluster := p.key, p.cluster
-	began := h.waiters.now()
+	began := h.waiters.now(cluster.Namespace)
 	var err error
 	if p.snapshot, err = h.observer.observe(cluster); err != nil {
 		return metrics.Error, err

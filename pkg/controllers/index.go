@@ -12,25 +12,36 @@ import (
 
 // Names of indexes on the caches.
 const (
-	byClass     = "vip.capi.gorizond.io/class"
-	byClassName = "vip.capi.gorizond.io/class-name"
-	byAddress   = "vip.capi.gorizond.io/address"
-	byUID       = "vip.capi.gorizond.io/uid"
+	byClass      = "vip.capi.gorizond.io/class"
+	byClassName  = "vip.capi.gorizond.io/class-name"
+	byAddress    = "vip.capi.gorizond.io/address"
+	byUID        = "vip.capi.gorizond.io/uid"
+	byObjectName = "vip.capi.gorizond.io/name"
 )
 
+// inNamespace is the index of that name with the Cluster's own namespace before each key:
+// what concerns one namespace costs as much as there is in it.
+func inNamespace(index string) string { return index + "-in-namespace" }
+
 func (o *observer) addIndexers() {
-	o.clusters.AddIndexer(byClass, func(c *clusterv1.Cluster) ([]string, error) {
-		if key := kube.ClassOf(c); key.Name != "" {
-			return []string{key.String()}, nil
-		}
-		return nil, nil
-	})
-	o.clusters.AddIndexer(byClassName, func(c *clusterv1.Cluster) ([]string, error) {
-		if key := kube.ClassOf(c); key.Name != "" {
-			return []string{key.Name}, nil
-		}
-		return nil, nil
-	})
+	for index, key := range map[string]func(vip.ClassKey) string{
+		byClass:     vip.ClassKey.String,
+		byClassName: func(class vip.ClassKey) string { return class.Name },
+	} {
+		o.clusters.AddIndexer(index, func(c *clusterv1.Cluster) ([]string, error) {
+			if class := kube.ClassOf(c); class.Name != "" {
+				return []string{key(class)}, nil
+			}
+			return nil, nil
+		})
+		o.clusters.AddIndexer(inNamespace(index), func(c *clusterv1.Cluster) ([]string, error) {
+			if class := kube.ClassOf(c); class.Name != "" {
+				return []string{c.Namespace + " " + key(class)}, nil
+			}
+			return nil, nil
+		})
+	}
+	o.classes.AddIndexer(byObjectName, func(c *clusterv1.ClusterClass) ([]string, error) { return []string{c.Name}, nil })
 	o.clusters.AddIndexer(byAddress, func(c *clusterv1.Cluster) ([]string, error) {
 		return clusterAddresses(c), nil
 	})

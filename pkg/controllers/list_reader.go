@@ -10,7 +10,9 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -24,6 +26,8 @@ type Listed struct {
 	Leases    *kube.Leases
 	// Settings are those of the controllers; HoldGate must say whether the gate is on.
 	Settings vip.Settings
+	// Evaluator runs the templates of classes, and is waited for.
+	Evaluator *sandbox.Evaluator
 }
 
 // NewListReader observes what was listed just as controllers that have just started
@@ -37,6 +41,7 @@ func NewListReader(l Listed) (*Reader, error) {
 		claims:    generic.NewCache[*ipamv1.IPAddressClaim](claims, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddressclaims"}),
 		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddresses"}),
 		pools:     l.Pools, leases: l.Leases, ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), settings: l.Settings,
+		evaluator: l.Evaluator, views: newClassViews(),
 	}
 	o.addIndexers()
 	if err := keepAll(clusters, l.Clusters); err != nil {
@@ -58,6 +63,20 @@ func NewListReader(l Listed) (*Reader, error) {
 		o.ledger.onAddress(nil, address)
 	}
 	return &Reader{observer: o}, nil
+}
+
+// Inspect finds out, for each role, what Cluster API does for a new Cluster of the class
+// whose VIP is not known yet; nil while its variables are not reconciled. What is observed
+// afterwards takes it into account.
+func (r *Reader) Inspect(class *clusterv1.ClusterClass) map[vip.Role]gate.Finding {
+	key := vip.ClassKey{Namespace: class.Namespace, Name: class.Name}
+	if !r.observer.view(key, class).Ready {
+		return nil
+	}
+	if findings, known := r.observer.evaluator.Inspect(class, nil); known {
+		r.observer.views.inspected(key, class, findings)
+	}
+	return r.observer.views.gatesOf(key)
 }
 
 func emptyIndexer() cache.Indexer {

@@ -7,16 +7,15 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
-	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	ipamcontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/ipam.cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -36,14 +35,12 @@ type observer struct {
 	// builds says that what is asked is whether a Cluster may be built, so that it
 	// matters of every Cluster, not only of held ones, what its class needs.
 	builds bool
-	// views remembers how a class was read, since a class serves many Clusters.
-	views sync.Map // vip.ClassKey -> classView
-}
-
-type classView struct {
-	resourceVersion string
-	class           vip.Class
-	gates           map[vip.Role]gate.Finding
+	// evaluator runs the templates of classes.
+	evaluator *sandbox.Evaluator
+	// wake enqueues a Cluster once something is known that it waits for; nil if whoever
+	// observes asks again.
+	wake  func(namespace, name string)
+	views *classViews
 }
 
 // observe reads everything that concerns the Cluster.
@@ -86,30 +83,7 @@ func (o *observer) class(key vip.ClassKey) (*clusterv1.ClusterClass, error) {
 }
 
 func (o *observer) view(key vip.ClassKey, class *clusterv1.ClusterClass) vip.Class {
-	return o.inspect(key, class).class
-}
-
-// inspect reads the class, once for each of its versions.
-func (o *observer) inspect(key vip.ClassKey, class *clusterv1.ClusterClass) classView {
-	if class == nil {
-		return classView{class: kube.Class(nil)}
-	}
-	if known, ok := o.views.Load(key); ok && known.(classView).resourceVersion == class.ResourceVersion {
-		return known.(classView)
-	}
-	view := classView{resourceVersion: class.ResourceVersion, class: kube.Class(class), gates: map[vip.Role]gate.Finding{}}
-	if view.class.Ready {
-		for role, variable := range view.class.Roles {
-			finding := gate.Inspect(class, &view.class, role)
-			view.gates[role] = finding
-			if finding.State == gate.Ungated {
-				variable.Ungated = finding.Why
-				view.class.Roles[role] = variable
-			}
-		}
-	}
-	o.views.Store(key, view)
-	return view
+	return o.views.of(key, class).class
 }
 
 func (o *observer) claim(cluster *vip.Cluster, role vip.Role, scope kube.PoolScope) (*vip.Claim, error) {
@@ -133,23 +107,31 @@ func (o *observer) claim(cluster *vip.Cluster, role vip.Role, scope kube.PoolSco
 	return kube.Claim(claim, address, cluster, role, scope), nil
 }
 
-// observeNeeds asks the class's patches, which costs some rendering, only where
-// the answer matters: when a variable is about to be withdrawn, and where a Cluster
-// is to be built or let go.
+// observeNeeds asks what the class's patches do with this Cluster, only where the answer
+// matters: when a variable is about to be withdrawn, and where a Cluster is to be built or
+// let go. It does not wait for an answer that is not known yet.
 func (o *observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) {
 	disabled := s.Cluster.Annotations[vip.Ingress.EnabledAnnotation()] == "false"
 	asked := o.builds || s.Cluster.Held()
 	if class == nil || (!disabled && !asked) {
 		return
 	}
+	var then func()
+	if namespace, name := s.Cluster.Namespace, s.Cluster.Name; o.wake != nil {
+		then = func() { o.wake(namespace, name) }
+	}
 	// The view of the class is shared by all its Clusters.
 	s.Class.Roles = maps.Clone(s.Class.Roles)
 	for role, variable := range s.Class.Roles {
-		if asked {
-			variable.Consumed = variable.Declared && gate.Consumes(class.Spec.Patches, &s.Cluster, variable.Path)
+		if asked && variable.Declared {
+			consumes, known := o.evaluator.Consumes(class.Spec.Patches, &s.Cluster, variable.Path, then)
+			// Until it is known, and if it cannot be known, every role is waited for.
+			variable.Consumed, variable.Pending = consumes || !known, !known
 		}
-		if disabled && role == vip.Ingress {
-			variable.NeededBy = gate.NeededBy(class.Spec.Patches, &s.Cluster, variable.Path)
+		if disabled && role == vip.Ingress && s.Cluster.VariableAt(variable.Path) != "" {
+			var known bool
+			variable.NeededBy, variable.Unclear, known = o.evaluator.NeededBy(class.Spec.Patches, &s.Cluster, variable.Path, then)
+			variable.Pending = variable.Pending || !known
 		}
 		s.Class.Roles[role] = variable
 	}

@@ -41,9 +41,10 @@ type classRole struct {
 }
 
 // showAvailable counts the pools for each class and role that some pool names or
-// that a class declares. So 0 says that new Clusters of the class would wait.
+// that a class declares. So 0 says that new Clusters of the class would wait. Names that
+// no class has are left out: a pool may name any number of those.
 func (o *observer) showAvailable(r metrics.Readings, pools []*kube.Pool) error {
-	wanted, err := o.declared()
+	wanted, exists, err := o.declared()
 	if err != nil {
 		return err
 	}
@@ -51,8 +52,9 @@ func (o *observer) showAvailable(r metrics.Readings, pools []*kube.Pool) error {
 		names, _ := pool.Serves.ClassNames()
 		for _, name := range names {
 			for _, role := range pool.Serves.Roles {
-				key := classRole{name, role}
-				wanted[key] = append(wanted[key], "") // in whatever namespace
+				if key := (classRole{name, role}); exists[name] && wanted[key] == nil {
+					wanted[key] = []string{}
+				}
 			}
 		}
 	}
@@ -76,14 +78,15 @@ func (o *observer) showAvailable(r metrics.Readings, pools []*kube.Pool) error {
 }
 
 // declared returns the roles whose variables classes declare, with the namespaces of
-// these classes.
-func (o *observer) declared() (map[classRole][]string, error) {
+// these classes, and the names of all classes that exist.
+func (o *observer) declared() (result map[classRole][]string, exists map[string]bool, err error) {
 	classes, err := o.classes.List(metav1.NamespaceAll, labels.Everything())
 	if err != nil {
-		return nil, fmt.Errorf("list ClusterClasses: %w", err)
+		return nil, nil, fmt.Errorf("list ClusterClasses: %w", err)
 	}
-	result := map[classRole][]string{}
+	result, exists = map[classRole][]string{}, map[string]bool{}
 	for _, class := range classes {
+		exists[class.Name] = true
 		view := o.view(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class)
 		for role, variable := range view.Roles {
 			if variable.Declared {
@@ -92,7 +95,7 @@ func (o *observer) declared() (map[classRole][]string, error) {
 			}
 		}
 	}
-	return result, nil
+	return result, exists, nil
 }
 
 // available tells whether a new claim could be made on the pool now.

@@ -84,11 +84,12 @@ func TestPoolsAvailable(t *testing.T) {
 			map[string]float64{"pools_available{rke2,ingress}": 0}},
 		{"not one for no namespace", func() *kube.Pool { p := serve(global(), rke2); p.Serves.Namespaces = []string{}; return p }(),
 			map[string]float64{"pools_available{rke2,ingress}": 0}},
+		{"not one for a class that does not exist", serve(global(), vip.ClassEntry{Name: "nobody"}), map[string]float64{}},
 		{"one whose provider tells no numbers", func() *kube.Pool { p := serve(global(), rke2); p.Known, p.Usable = false, 0; return p }(),
 			map[string]float64{"pools_available{rke2,ingress}": 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := observerOf()
+			o := observerOf(&clusterv1.ClusterClass{ObjectMeta: named("a", "rke2")}, &clusterv1.ClusterClass{ObjectMeta: named("a", "k3s")})
 			compare(t, scrape(t, func(r metrics.Readings) error { return o.showAvailable(r, []*kube.Pool{test.pool}) }, metrics.PoolsAvailable), test.want)
 		})
 	}

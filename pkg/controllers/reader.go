@@ -13,6 +13,7 @@ import (
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -28,9 +29,18 @@ type Reader struct {
 
 // NewReader reads the caches of kube.Warm, which must have synced. It creates no
 // controller: one that is not started would queue every event for ever.
-func NewReader(caches lassocache.SharedCacheFactory, pools *kube.Pools, leases *kube.Leases, settings vip.Settings) (*Reader, error) {
-	o := &observer{pools: pools, leases: leases, ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), settings: settings, builds: true}
-	var err error
+func NewReader(caches lassocache.SharedCacheFactory, pools *kube.Pools, leases *kube.Leases, settings vip.Settings, evaluator *sandbox.Evaluator) (*Reader, error) {
+	o := &observer{
+		pools: pools, leases: leases, ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), settings: settings,
+		builds: true, evaluator: evaluator, views: newClassViews(),
+	}
+	classes, err := caches.ForKind(clusterv1.GroupVersion.WithKind("ClusterClass"))
+	if err != nil {
+		return nil, fmt.Errorf("cache of ClusterClass: %w", err)
+	}
+	if _, err := kube.OnEvent(classes, o.forgetClass); err != nil {
+		return nil, err
+	}
 	if o.clusters, err = readerCache[*clusterv1.Cluster](caches, clusterv1.GroupVersion.WithKind("Cluster"), "clusters"); err != nil {
 		return nil, err
 	}
@@ -56,6 +66,13 @@ func (r *Reader) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 		return nil, fmt.Errorf("observe Cluster %s/%s: %w", cluster.Namespace, cluster.Name, ErrBehind)
 	}
 	return r.observer.observe(cluster)
+}
+
+// forgetClass drops the view of a class that is gone.
+func (o *observer) forgetClass(old, current *clusterv1.ClusterClass) {
+	if current == nil {
+		o.views.forget(vip.ClassKey{Namespace: old.Namespace, Name: old.Name})
+	}
 }
 
 // readerCache is a typed view of a cache that others use too.

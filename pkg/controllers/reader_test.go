@@ -37,7 +37,7 @@ func newTestObserver(reads bool, clusters, addresses cache.Indexer) *observer {
 		claims:    generic.NewCache[*ipamv1.IPAddressClaim](newIndexer(), schema.GroupResource{Resource: "ipaddressclaims"}),
 		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Resource: "ipaddresses"}),
 		pools:     kube.NewPools(nil, nil, nil), leases: kube.NewLeases(nil, nil, "ours"),
-		ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil),
+		ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), views: newClassViews(),
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	ipamapi "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/ipam.cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -28,11 +29,13 @@ type Options struct {
 	Settings vip.Settings
 	Recorder record.EventRecorder
 	Metrics  *metrics.Metrics
+	// Evaluator runs the templates of classes.
+	Evaluator *sandbox.Evaluator
 	// UnderWay is read-locked by every pass, so that a stop can wait for their writes.
 	UnderWay *sync.RWMutex
 }
 
-// clusterHandler is the name under which metrics show our only handler.
+// clusterHandler is the name under which lasso shows the handler of Clusters.
 const clusterHandler = "cluster-vip"
 
 // Register adds the handlers to the factory, which is started afterwards. The
@@ -55,25 +58,25 @@ func Register(ctx, writes context.Context, o Options) error {
 	}
 
 	memory := newMemory()
+	wake := func(namespace, name string) { clusters.EnqueueAfter(namespace, name, 0) }
 	crowd := newCrowd(func(key string) {
 		namespace, name, _ := strings.Cut(key, "/")
-		clusters.EnqueueAfter(namespace, name, 0)
+		wake(namespace, name)
 	})
 	observer := &observer{
 		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
 		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, ledger: newLedger(), memory: memory, crowd: crowd, settings: o.Settings,
+		evaluator: o.Evaluator, wake: wake, views: newClassViews(),
 	}
 	observer.addIndexers()
 	h := &handler{
 		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, crowd: crowd, waiters: newWaiters(),
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
-		making: make(chan struct{}, claimsAtOnce),
+		making: make(chan struct{}, claimsAtOnce), inLine: make(chan struct{}, claimsInLine),
 	}
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
-	w := &waker{
-		observer: observer, waiters: h.waiters, invite: h.invite, pools: newPoolReporter(o.Recorder, o.Pools), classes: &classReporter{recorder: o.Recorder, observer: observer}, leases: keeper,
-		wake: func(namespace, name string) { h.wakeIn(namespace, name, 0) },
-	}
+	pools := newPoolReporter(o.Recorder, o.Pools, o.Metrics)
+	w := &waker{observer: observer, waiters: h.waiters, invite: h.invite, pools: pools, leases: keeper, wake: wake}
 	if err := w.watch(ctx, claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
@@ -81,7 +84,10 @@ func Register(ctx, writes context.Context, o Options) error {
 		return fmt.Errorf("register controllers: %w", err)
 	}
 	go keeper.run(ctx)
+	go pools.run(ctx)
 	observer.show(o.Metrics)
+	reporter := &classReporter{recorder: o.Recorder, observer: observer, queue: classes, metrics: o.Metrics, wake: w.wakeClass}
+	classes.OnChange(ctx, classHandler, reporter.onChange)
 	clusters.OnChange(ctx, clusterHandler, h.onChange)
 	return nil
 }
@@ -89,6 +95,10 @@ func Register(ctx, writes context.Context, o Options) error {
 // show has the gauges read at each scrape, by this replica alone: every other would
 // count the same objects again.
 func (o *observer) show(m *metrics.Metrics) {
+	m.Classes(func(class string) bool {
+		found, err := o.classes.GetByIndex(byObjectName, class)
+		return err != nil || len(found) > 0
+	})
 	m.Show(o.showPools, metrics.PoolsAvailable, metrics.PoolAddressesTotal, metrics.PoolAddressesFree, metrics.PoolAddressesUsed)
 	m.Show(o.showClaims, metrics.ClaimsTotal, metrics.ClaimsReady, metrics.ClaimsPending)
 	m.Show(o.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting)

@@ -43,6 +43,7 @@ type reporter struct {
 func (h *handler) report(p *pass) error {
 	h.settling(p)
 	before := kube.Cluster(p.cluster).Conditions
+	keepPending(p, before)
 	updated, err := h.writer.PatchConditions(h.ctx, p.cluster, p.decision.Conditions, metav1.Now())
 	switch {
 	case apierrors.IsInvalid(err):
@@ -131,6 +132,18 @@ func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
 		wait = calm
 	}
 	return min(wait, settle-now.Sub(since))
+}
+
+// keepPending leaves conditions as they are as long as what is being found out about the
+// class may be all that is to change in them. The Cluster is woken once it is known.
+func keepPending(p *pass, old map[string]vip.Condition) {
+	class := &p.snapshot.Class
+	for role, outcome := range p.decision.Roles {
+		condition, existed := old[role.ConditionType()]
+		if class.Roles[role].Pending || (class.Pending && existed && condition.Reason == outcome.Reason) {
+			keep(p.decision.Conditions, old, role.ConditionType())
+		}
+	}
 }
 
 func passing(p *pass, outcome *vip.Outcome) bool {

@@ -24,8 +24,9 @@ type waiters struct {
 	mu       sync.Mutex
 	clusters map[string]*waiter
 	// events counts the pool events and invitations that were passed on. A pass that
-	// began before one of them and waits for a pool may have missed it.
-	events uint64
+	// began before one of them and waits for a pool may have missed it. They are counted by
+	// the namespace of the pool, which serves no Clusters of others.
+	events map[string]uint64
 }
 
 type waiter struct {
@@ -38,14 +39,19 @@ type waiter struct {
 	invited vip.PoolRef
 }
 
-func newWaiters() *waiters { return &waiters{clusters: map[string]*waiter{}} }
+func newWaiters() *waiters {
+	return &waiters{clusters: map[string]*waiter{}, events: map[string]uint64{}}
+}
 
-// now returns a point in time to compare with in set.
-func (w *waiters) now() uint64 {
+// now returns a point in time to compare with in set, for Clusters of the namespace.
+func (w *waiters) now(namespace string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.events
+	return w.seen(namespace)
 }
+
+// seen counts the events of pools that may serve Clusters of the namespace.
+func (w *waiters) seen(namespace string) uint64 { return w.events[""] + w.events[namespace] }
 
 // answer takes the Cluster's invitation back, whatever it made of it.
 func (w *waiters) answer(key string) (invited waiter, ok bool) {
@@ -83,7 +89,7 @@ func (w *waiters) set(key string, cluster *clusterv1.Cluster, s *vip.Snapshot, d
 		current.invited = old.invited // it came while the pass was made
 	}
 	w.clusters[key] = current
-	return w.events != began
+	return w.seen(current.namespace) != began
 }
 
 func (w *waiters) remove(key string) {
@@ -93,11 +99,11 @@ func (w *waiters) remove(key string) {
 }
 
 // all returns the Clusters that one of the pools could serve, oldest first.
-func (w *waiters) all(pools ...*kube.Pool) []*waiter {
+func (w *waiters) all(old, current *kube.Pool) []*waiter {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.events++
-	return w.fitting(pools...)
+	w.events[either(old, current).Ref.Namespace]++
+	return w.fitting(old, current)
 }
 
 // invite returns the oldest Clusters that the pool has room for.
@@ -107,7 +113,7 @@ func (w *waiters) invite(pool *kube.Pool, room int64) []*waiter {
 	if room <= 0 {
 		return nil
 	}
-	w.events++
+	w.events[pool.Ref.Namespace]++
 	invited := w.fitting(pool)
 	if int64(len(invited)) > room {
 		invited = invited[:room]
@@ -139,7 +145,7 @@ func (w *waiters) turn(cluster *clusterv1.Cluster, pool *kube.Pool, room int64) 
 func (w *waiters) inviteAfter(last waiter, pool *kube.Pool) *waiter {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.events++
+	w.events[pool.Ref.Namespace]++
 	for _, waiting := range w.fitting(pool) {
 		if older(&last, waiting) < 0 {
 			waiting.invited = pool.Ref

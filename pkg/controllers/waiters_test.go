@@ -29,7 +29,7 @@ func wait(w *waiters, name string, age int, filter string, roles ...vip.Role) (m
 	for _, role := range roles {
 		d.Roles[role] = &vip.Outcome{Role: role, Waiting: true}
 	}
-	return w.set("team-a/"+name, cluster, s, d, w.now())
+	return w.set("team-a/"+name, cluster, s, d, w.now("team-a"))
 }
 
 func names(found []*waiter) []string {
@@ -69,7 +69,7 @@ func TestAPoolFindsTheClustersThatWaitForOneLikeIt(t *testing.T) {
 		{"none, if there is no pool", nil, []string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := names(w.all(test.pool)); !slices.Equal(got, test.want) {
+			if got := names(w.all(nil, test.pool)); !slices.Equal(got, test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
@@ -133,8 +133,14 @@ func TestAPassThatBeganBeforeAPoolEventIsMadeAgain(t *testing.T) {
 	if wait(w, "a", 1, "", vip.Ingress) {
 		t.Error("nothing has happened")
 	}
-	began := w.now()
-	w.all(pool)
+	began := w.now("team-a")
+	elsewhere := poolOf("p", "rke2", vip.Ingress)
+	elsewhere.Ref.Namespace = "team-b"
+	w.all(nil, elsewhere)
+	if w.now("team-a") != began {
+		t.Error("a pool of another namespace has them look again")
+	}
+	w.all(nil, pool)
 	s := &vip.Snapshot{Cluster: vip.Cluster{Namespace: "team-a", Name: "a"}}
 	waiting := &vip.Decision{Roles: map[vip.Role]*vip.Outcome{vip.Ingress: {Waiting: true}}}
 	if !w.set("team-a/a", &clusterv1.Cluster{}, s, waiting, began) {
@@ -153,7 +159,7 @@ func TestWhoWaitsNoLongerIsNotWoken(t *testing.T) {
 	wait(w, "b", 1, "", vip.Ingress)
 	wait(w, "a", 1, "")
 	w.remove("team-a/b")
-	if got := names(w.all(pool)); len(got) != 0 {
+	if got := names(w.all(nil, pool)); len(got) != 0 {
 		t.Errorf("woken: %v", got)
 	}
 }

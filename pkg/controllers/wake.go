@@ -26,7 +26,6 @@ type waker struct {
 	waiters  *waiters
 	invite   func(pool *kube.Pool)
 	pools    *poolReporter
-	classes  *classReporter
 	leases   *leaseKeeper
 	wake     func(namespace, name string)
 }
@@ -186,10 +185,6 @@ func (w *waker) onClass(old, current *clusterv1.ClusterClass) {
 		return
 	}
 	class := either(old, current)
-	w.classes.changed(current)
-	if current == nil {
-		w.observer.views.Delete(vip.ClassKey{Namespace: class.Namespace, Name: class.Name})
-	}
 	w.wakeClass(vip.ClassKey{Namespace: class.Namespace, Name: class.Name})
 }
 
@@ -221,7 +216,7 @@ func (w *waker) onPool(old, current *kube.Pool) {
 		}
 		return
 	}
-	w.pools.changed(old, current)
+	w.pools.changed(either(old, current).Ref)
 	w.wakePending(either(old, current))
 	for _, waiting := range w.waiters.all(old, current) {
 		w.wake(waiting.namespace, waiting.name)
@@ -234,7 +229,7 @@ func (w *waker) onPool(old, current *kube.Pool) {
 			continue
 		}
 		for _, entry := range pool.Serves.Classes {
-			w.wakeEntry(entry)
+			w.wakeEntry(entry, pool.Ref.Namespace)
 		}
 	}
 }
@@ -263,14 +258,18 @@ func (w *waker) wakePending(pool *kube.Pool) {
 	}
 }
 
-// wakeEntry wakes the Clusters of the classes that a pool names. An entry for
-// every class never makes a role apply, so waking the waiters was enough for it.
-func (w *waker) wakeEntry(entry vip.ClassEntry) {
+// wakeEntry wakes the Clusters of the classes that a pool names: those of its namespace,
+// if it has one, whatever it says. An entry for every class never makes a role apply, so
+// waking the waiters was enough for it.
+func (w *waker) wakeEntry(entry vip.ClassEntry, namespace string) {
+	index, key := byClassName, entry.Name
 	if entry.Namespace != "" {
-		w.wakeClass(vip.ClassKey(entry))
-		return
+		index, key = byClass, vip.ClassKey(entry).String()
 	}
-	clusters, err := w.observer.clusters.GetByIndex(byClassName, entry.Name)
+	if namespace != "" {
+		index, key = inNamespace(index), namespace+" "+key
+	}
+	clusters, err := w.observer.clusters.GetByIndex(index, key)
 	if err != nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -15,6 +16,7 @@ import (
 
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -127,9 +129,9 @@ func listening() (w *waker, woken func() []string) {
 	}}
 	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil)}
 	w = &waker{
-		observer: o, classes: &classReporter{recorder: &record.FakeRecorder{}, observer: o},
-		waiters: newWaiters(),
-		wake:    func(_, name string) { heard[name] = true },
+		observer: o, waiters: newWaiters(),
+		pools: newPoolReporter(&record.FakeRecorder{}, o.pools, metrics.New(prometheus.NewPedanticRegistry())),
+		wake:  func(_, name string) { heard[name] = true },
 	}
 	return w, func() []string {
 		names := slices.Sorted(maps.Keys(heard))

@@ -17,23 +17,44 @@ const sampleAddress = "192.0.2.1"
 // enabledIf that asks for what is only known while infrastructure is generated
 // is taken to be true.
 func Consumes(patches []clusterv1.ClusterClassPatch, cluster *vip.Cluster, path string) bool {
-	var with, without inputs
+	if consumes, sure := ConsumesByText(patches, path); sure {
+		return consumes
+	}
+	return Evaluator{}.Consumes(NewQuestion(patches, cluster, path))
+}
+
+// ConsumesByText is Consumes as far as the text of the patches tells. It is not sure
+// where an enabledIf has to be run.
+func ConsumesByText(patches []clusterv1.ClusterClassPatch, path string) (consumes, sure bool) {
+	sure = true
 	for i := range patches {
 		patch := &patches[i]
 		if patch.External != nil {
-			return true
+			return true, true
 		}
+		if !takes(patch, path) && !mentions(patch.EnabledIf, path) {
+			continue
+		}
+		if patch.EnabledIf == "" || asksTheFuture(patch.EnabledIf) {
+			return true, true
+		}
+		sure = false
+	}
+	return false, sure
+}
+
+// Consumes runs what ConsumesByText leaves open.
+func (e Evaluator) Consumes(q *Question) bool {
+	path := q.Path
+	with, without := newInputs(&q.Cluster, ""), newInputs(&q.Cluster, path)
+	set(with, path, sampleAddress)
+	for i := range q.Patches {
+		patch := &q.Patches[i]
 		taken := takes(patch, path)
 		if !taken && !mentions(patch.EnabledIf, path) {
 			continue
 		}
-		if patch.EnabledIf == "" || asksTheFuture(patch.EnabledIf) {
-			return true
-		}
-		if with == nil {
-			with, without = newInputs(cluster, ""), newInputs(cluster, path)
-			set(with, path, sampleAddress)
-		}
+		e.begin(patch)
 		enabled, err := with.enables(patch.EnabledIf)
 		if err != nil || (enabled && taken) {
 			return true

@@ -1,6 +1,9 @@
 package gate
 
 import (
+	"fmt"
+	"slices"
+
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -19,6 +22,8 @@ const (
 	GatedUnlessEmpty State = "gatedUnlessEmpty"
 	// Ungated means that it builds infrastructure without the VIP.
 	Ungated State = "ungated"
+	// Unclear means that it could not be found out what it does.
+	Unclear State = "unclear"
 )
 
 // Finding is the result of an inspection.
@@ -35,8 +40,29 @@ type Finding struct {
 // class whose VIP is not known yet, by running the patches with sample values.
 // The view is that of the same class; it must be ready, since Cluster API
 // validates and defaults by status.variables. Rules in CEL are not evaluated.
+//
+// The templates are those of whoever may write the class, and may take any time and
+// memory: run this where that harms nobody.
 func Inspect(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) Finding {
+	return Evaluator{}.Inspect(class, view, role)
+}
+
+// Evaluator runs templates of classes, and says which one is about to run.
+type Evaluator struct {
+	// Begin is called with the name of each patch before its templates run; nil is none.
+	Begin func(patch string)
+}
+
+func (e Evaluator) begin(patch *clusterv1.ClusterClassPatch) {
+	if e.Begin != nil {
+		e.Begin(patch.Name)
+	}
+}
+
+// Inspect is the function of that name.
+func (e Evaluator) Inspect(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) Finding {
 	s := newSubject(class, view, role)
+	s.evaluator = e
 	var found judgement
 	for _, without := range s.withoutVIP() {
 		if found = s.judge(without); found.open != nil {
@@ -49,8 +75,11 @@ func Inspect(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) Find
 	finding := Finding{State: Gated, Why: s.fault(), Patch: found.patch().Name}
 	if found.unclear != nil {
 		finding.Why = join(finding.Why, whyUnclear(found.unclear))
+		if view.Roles[role].Problem == "" {
+			finding.State = Unclear
+		}
 	}
-	if s.admitsEmpty() {
+	if finding.State == Gated && s.admitsEmpty() {
 		if empty := s.judge(s.blank); empty.open != nil {
 			finding.State, finding.Patch = GatedUnlessEmpty, empty.open.patch.Name
 			finding.Why = join(s.whyEmpty(empty.open), finding.Why)
@@ -159,4 +188,20 @@ func holder(e *effect, gates []*effect) *effect {
 		}
 	}
 	return nil
+}
+
+// NotEvaluated is the finding for a class whose evaluation was given up, at the patch if
+// one is named, for the reason why. It runs nothing.
+func NotEvaluated(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role, patch, why string) Finding {
+	s := newSubject(class, view, role)
+	if s.definition == nil && !slices.ContainsFunc(class.Spec.Patches, func(p clusterv1.ClusterClassPatch) bool {
+		return takes(&p, s.path) || mentions(p.EnabledIf, s.path)
+	}) {
+		return Finding{State: Unconcerned, Why: s.whyUndeclared()}
+	}
+	what := "it"
+	if patch != "" {
+		what = "patch " + patch
+	}
+	return Finding{State: Unclear, Patch: patch, Why: fmt.Sprintf("it is not certain that the class waits for the VIP, because %s could not be evaluated: %s", what, why)}
 }

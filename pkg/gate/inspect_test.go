@@ -303,7 +303,7 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		{
 			name: "in a template that cannot be evaluated", variables: variable("clusterVip", strict),
 			patches: []clusterv1.ClusterClassPatch{on(t, onInfra, "", "", "{{ .builtin.controlPlane.version | upper }} {{ .clusterVip }}")},
-			state:   gate.Gated, why: "patch p waits for the VIP, because it could not be evaluated", patch: "p",
+			state:   gate.Unclear, why: "patch p waits for the VIP, because it could not be evaluated", patch: "p",
 		},
 		{
 			name: "in a patch with something else that cannot be evaluated", variables: variable("clusterVip", strict),
@@ -318,11 +318,11 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		{
 			name: "in a guard that cannot be evaluated", variables: variable("clusterVip", strict),
 			patches: []clusterv1.ClusterClassPatch{on(t, onInfra, `{{ .nothing | upper }}{{ if not .clusterVip }}{{ fail "x" }}{{ end }}`, "", ""), on(t, onInfra, "", "", "{{ .clusterVip }}")},
-			state:   gate.Gated, why: "patch p waits for the VIP, because it could not be evaluated", patch: "p",
+			state:   gate.Unclear, why: "patch p waits for the VIP, because it could not be evaluated", patch: "p",
 		},
 		{
 			name: "in a broken template", variables: variable("clusterVip", strict),
-			patches: []clusterv1.ClusterClassPatch{on(t, onInfra, "", "", "{{ .clusterVip")}, state: gate.Gated, why: "could not be evaluated", patch: "p",
+			patches: []clusterv1.ClusterClassPatch{on(t, onInfra, "", "", "{{ .clusterVip")}, state: gate.Unclear, why: "could not be evaluated", patch: "p",
 		},
 		{
 			name: "read with a variable that must be set for it", variables: variable("clusterVip", strict) + variable("user", "type: object, properties: {name: {type: string}}"),

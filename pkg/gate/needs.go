@@ -14,18 +14,54 @@ import (
 //
 // External patches cannot be read from here and are taken not to need it.
 func NeededBy(patches []clusterv1.ClusterClassPatch, cluster *vip.Cluster, path string) string {
-	with, without := newInputs(cluster, ""), newInputs(cluster, path)
+	if patch, sure := NeededByText(patches, path); sure {
+		return patch
+	}
+	return Evaluator{}.NeededBy(NewQuestion(patches, cluster, path))
+}
+
+// NeededByText is NeededBy as far as the text of the patches tells. It is not sure
+// where a template has to be run.
+func NeededByText(patches []clusterv1.ClusterClassPatch, path string) (name string, sure bool) {
 	for i := range patches {
-		if patch := &patches[i]; patch.External == nil && needs(patch, path, with, without) {
-			return patch.Name
+		patch := &patches[i]
+		switch {
+		case patch.External != nil || !patchDepends(patch, path):
+		case patch.EnabledIf == "" && readsVariable(patch, path):
+			return patch.Name, true
+		default:
+			return "", false
+		}
+	}
+	return "", true
+}
+
+// NeededBy runs what NeededByText leaves open.
+func (e Evaluator) NeededBy(q *Question) string {
+	with, without := newInputs(&q.Cluster, ""), newInputs(&q.Cluster, q.Path)
+	for i := range q.Patches {
+		e.begin(&q.Patches[i])
+		if needs(&q.Patches[i], q.Path, with, without) {
+			return q.Patches[i].Name
 		}
 	}
 	return ""
 }
 
+func readsVariable(patch *clusterv1.ClusterClassPatch, path string) bool {
+	for _, definition := range patch.Definitions {
+		for _, jsonPatch := range definition.JSONPatches {
+			if jsonPatch.ValueFrom != nil && reads(jsonPatch.ValueFrom.Variable, path) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func needs(patch *clusterv1.ClusterClassPatch, path string, with, without inputs) bool {
 	if patch.EnabledIf != "" {
-		if breaks(patch.EnabledIf, path, with, without) {
+		if depends(patch.EnabledIf, path) && breaks(patch.EnabledIf, path, with, without) {
 			return true
 		}
 		if enabled, err := without.enables(patch.EnabledIf); err != nil || !enabled {
@@ -38,7 +74,7 @@ func needs(patch *clusterv1.ClusterClassPatch, path string, with, without inputs
 			if from == nil {
 				continue
 			}
-			if reads(from.Variable, path) || (from.Template != "" && breaks(from.Template, path, with, without)) {
+			if reads(from.Variable, path) || (from.Template != "" && depends(from.Template, path) && breaks(from.Template, path, with, without)) {
 				return true
 			}
 		}

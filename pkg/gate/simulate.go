@@ -67,7 +67,7 @@ func (s *simulation) effects() []effect {
 
 func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []effect {
 	var values []*clusterv1.JSONPatch
-	selected := false
+	path, selected := s.subject.path, false
 	for i := range patch.Definitions {
 		definition := &patch.Definitions[i]
 		if !to.matches(&definition.Selector) {
@@ -77,15 +77,17 @@ func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []eff
 		for j := range definition.JSONPatches {
 			jsonPatch := &definition.JSONPatches[j]
 			// A remove has no value, whatever it says.
-			if jsonPatch.ValueFrom != nil && (jsonPatch.Op == "add" || jsonPatch.Op == "replace") {
+			// One that is the same with the VIP and without it says nothing, and may cost a lot.
+			if valueDepends(jsonPatch, path) && (jsonPatch.Op == "add" || jsonPatch.Op == "replace") {
 				values = append(values, jsonPatch)
 			}
 		}
 	}
-	if !selected {
-		// Cluster API does not even look at enabledIf then.
+	if !selected || (len(values) == 0 && !depends(patch.EnabledIf, path)) {
+		// Cluster API does not even look at enabledIf of a patch that selects nothing.
 		return nil
 	}
+	s.subject.evaluator.begin(patch)
 	worlds := s.seenBy(to)
 	base := effect{patch: patch, worker: to.owner()}
 	effects, goOn := enabling(&base, worlds, s.subject)

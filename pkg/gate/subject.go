@@ -18,9 +18,10 @@ const (
 
 // subject is the variable of a class in which the VIP of a role stands.
 type subject struct {
-	class *clusterv1.ClusterClass
-	view  *vip.Class
-	role  vip.Role
+	class     *clusterv1.ClusterClass
+	view      *vip.Class
+	role      vip.Role
+	evaluator Evaluator
 	// name is the variable, rest the path of the field in it.
 	path, name, rest string
 	nested           bool

@@ -1,15 +1,19 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/big"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"go4.org/netipx"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 // readRanges reads the spec of an in-cluster pool. A spec that cannot be read
@@ -156,4 +160,44 @@ func (p *Pool) SurelyOverlaps(other *Pool) bool {
 // Overlaps tells whether both pools could hand out one address.
 func (p *Pool) Overlaps(other *Pool) bool {
 	return p.Ranges == nil || other.Ranges == nil || p.Ranges.Overlaps(other.Ranges)
+}
+
+// Overlapping returns, for each of the pools that surely shares an address with another,
+// one such other. It costs no more than sorting the ranges.
+func Overlapping(pools []*Pool) map[vip.PoolRef]vip.PoolRef {
+	type part struct {
+		netipx.IPRange
+		pool vip.PoolRef
+	}
+	var parts []part
+	for _, pool := range pools {
+		if pool.Ranges == nil {
+			continue
+		}
+		for _, r := range pool.Ranges.Ranges() {
+			parts = append(parts, part{r, pool.Ref})
+		}
+	}
+	slices.SortFunc(parts, func(a, b part) int {
+		return cmp.Or(a.From().Compare(b.From()), strings.Compare(a.pool.String(), b.pool.String()))
+	})
+	partners := map[vip.PoolRef]vip.PoolRef{}
+	note := func(pool, partner vip.PoolRef) {
+		if _, known := partners[pool]; !known {
+			partners[pool] = partner
+		}
+	}
+	// The ranges of one pool are disjoint. So if a range meets any that begins before it, it
+	// meets the one of those that ends last; and whichever else it meets has met that one.
+	var last part
+	for _, p := range parts {
+		if last.IsValid() && p.From().Compare(last.To()) <= 0 {
+			note(p.pool, last.pool)
+			note(last.pool, p.pool)
+		}
+		if !last.IsValid() || p.To().Compare(last.To()) > 0 {
+			last = p
+		}
+	}
+	return partners
 }

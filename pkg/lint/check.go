@@ -41,6 +41,8 @@ const (
 	ClassGate Check = "class-gate"
 	// ClassEmpty: the same, for a Cluster that states an empty string.
 	ClassEmpty Check = "class-empty"
+	// ClassUnclear: it cannot be told whether that may happen.
+	ClassUnclear Check = "class-unclear"
 	// ClassVariable: the variable of a role is missing or cannot hold a VIP.
 	ClassVariable Check = "class-variable"
 	// ClassExternal: only an external patch could tell.
@@ -78,7 +80,7 @@ func Checks() []Check {
 	return []Check{
 		BadYAML, BadField, UnknownKey,
 		PoolLabel, PoolKeys, PoolKind, PoolRanges, PoolEmpty, PoolGrace, PoolOverlap, NodeRange,
-		ClassName, ClassGate, ClassEmpty, ClassVariable, ClassExternal, Migration,
+		ClassName, ClassGate, ClassEmpty, ClassUnclear, ClassVariable, ClassExternal, Migration,
 		ClusterName, AnnotationValue, OwnAnnotation, PoolFilter, EmptyVariable, VariableValue, ManualAddress, ManualInRange, AddressTwice, Paused,
 	}
 }

@@ -36,7 +36,7 @@ func (l *linter) loadClass(o *object) {
 	} else if !l.readable(o, spec) {
 		return
 	}
-	c := &class{object: o, spec: spec, gates: map[vip.Role]gate.Finding{}}
+	c := &class{object: o, spec: spec}
 	for i := range spec.Spec.Patches {
 		if patch := &spec.Spec.Patches[i]; patch.External != nil && patch.External.DiscoverVariablesExtension != "" {
 			c.discoverer = patch.Name
@@ -44,9 +44,7 @@ func (l *linter) loadClass(o *object) {
 	}
 	reconcile(spec)
 	c.view = kube.Class(spec)
-	for _, role := range vip.Roles() {
-		c.gates[role] = gate.Inspect(spec, &c.view, role)
-	}
+	c.gates, _ = l.evaluator.Inspect(spec, nil)
 	l.classes = append(l.classes, c)
 }
 
@@ -108,6 +106,8 @@ func (l *linter) checkRole(c *class, role vip.Role) {
 		l.add(c.object, c.patchLine(found.Patch), Info, ClassExternal, "%s: %s", role, found.Why)
 	case found.State == gate.Ungated:
 		l.reportGate(c, role, found)
+	case found.State == gate.Unclear:
+		l.add(c.object, c.patchLine(found.Patch), Warning, ClassUnclear, "%s: %s", role, found.Why)
 	case found.Why != "" && c.certain(role):
 		l.add(c.object, c.variableLine(role), Error, ClassVariable, "%s: %s", role, found.Why)
 	case found.State == gate.GatedUnlessEmpty:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -19,10 +20,11 @@ type Options struct {
 
 // linter holds the input. What one object means may depend on the others.
 type linter struct {
-	options  Options
-	classes  []*class
-	pools    []*pool
-	clusters []*cluster
+	options   Options
+	evaluator *sandbox.Evaluator
+	classes   []*class
+	pools     []*pool
+	clusters  []*cluster
 	// users lists by Key of the address whose VIP it is.
 	users    map[netip.Addr][]user
 	findings []Finding
@@ -36,7 +38,8 @@ type Result struct {
 
 // Run checks the sources.
 func Run(sources []Source, options Options) Result {
-	l := &linter{options: options}
+	l := &linter{options: options, evaluator: sandbox.NewForOne()}
+	defer l.evaluator.Close()
 	for _, source := range sources {
 		l.load(source, false)
 	}

@@ -14,7 +14,7 @@ func (c *cluster) runs() bool { return c.live || c.view.HasInfrastructure }
 // waits for a VIP, is applied: those that exist and have no value for it to take.
 func (l *linter) checkMigration(c *class, role vip.Role) {
 	state := c.gates[role].State
-	if state != gate.Gated && state != gate.GatedUnlessEmpty {
+	if state != gate.Gated && state != gate.GatedUnlessEmpty && state != gate.Unclear {
 		return
 	}
 	path := c.view.Roles[role].Path

@@ -24,7 +24,7 @@ var (
 	HeldClusters    = gauge("held_clusters", "Clusters that the hold gate keeps paused.")
 	OldestHeld      = gauge("oldest_held_seconds", "Age of the oldest Cluster that the hold gate keeps paused; 0 if there is none.")
 
-	ClassGate = gauge("class_gate", "ClusterClasses by how they hold infrastructure back for want of a VIP: gated, gatedUnlessEmpty or ungated.",
+	ClassGate = gauge("class_gate", "ClusterClasses by how they hold infrastructure back for want of a VIP: gated, gatedUnlessEmpty, ungated or unclear.",
 		"cluster_class", "role", "state")
 )
 

@@ -6,10 +6,14 @@
 package metrics
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/version"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -55,6 +59,10 @@ type Metrics struct {
 	panics            prometheus.Counter
 	leader            prometheus.Gauge
 	registry          prometheus.Registerer
+
+	mu sync.RWMutex
+	// exists tells whether there is a ClusterClass of that name.
+	exists func(class string) bool
 }
 
 // New registers the series with the registry.
@@ -76,7 +84,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "leader", Help: "1 on the replica that allocates, 0 on those that stand by.",
 		}),
-		registry: registry,
+		registry: registry, exists: func(string) bool { return true },
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels say what runs.",
@@ -99,6 +107,9 @@ func histograms(name, help string, buckets []float64, labels ...string) *prometh
 // Allocated counts a VIP that was published, so long after it was first missed and
 // at that age of its Cluster.
 func (m *Metrics) Allocated(role vip.Role, class string, waited, age time.Duration) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	class = m.known(class)
 	m.allocations.WithLabelValues(string(role), class).Inc()
 	m.duration.WithLabelValues(string(role), class).Observe(waited.Seconds())
 	// The API server's clock may be ahead of ours.
@@ -107,13 +118,47 @@ func (m *Metrics) Allocated(role vip.Role, class string, waited, age time.Durati
 
 // Failed counts a failed step.
 func (m *Metrics) Failed(role vip.Role, class string, reason Failure) {
-	m.errors.WithLabelValues(string(role), class, string(reason)).Inc()
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	m.errors.WithLabelValues(string(role), m.known(class), string(reason)).Inc()
 }
 
 // Reconciled counts one pass over a Cluster.
 func (m *Metrics) Reconciled(class string, result Result, took time.Duration) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	class = m.known(class)
 	m.reconciles.WithLabelValues(class, string(result)).Inc()
 	m.reconcileDuration.WithLabelValues(class).Observe(took.Seconds())
+}
+
+// Classes says which ClusterClasses exist, by name. Clusters may name any, and a name that
+// no class has would be a series for ever: it is shown as the empty value.
+func (m *Metrics) Classes(exists func(class string) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.exists = exists
+}
+
+func (m *Metrics) known(class string) string {
+	if class != "" && m.exists(class) {
+		return class
+	}
+	return ""
+}
+
+// ForgetClass drops the series of the name if no ClusterClass has it any more.
+func (m *Metrics) ForgetClass(class string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known(class) != "" {
+		return
+	}
+	for _, series := range []interface {
+		DeletePartialMatch(labels prometheus.Labels) int
+	}{m.allocations, m.errors, m.duration, m.timeToVIP, m.reconciles, m.reconcileDuration} {
+		series.DeletePartialMatch(prometheus.Labels{"cluster_class": class})
+	}
 }
 
 // Called counts one call of a hook of the runtime extension.
@@ -124,6 +169,16 @@ func (m *Metrics) Called(hook, result string, took time.Duration) {
 
 // Panicked counts a recovered panic.
 func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// Recovered, deferred, turns a panic over an object into an error, and counts and logs
+// it: one object must not cost all others their controller.
+func (m *Metrics) Recovered(object string, err *error) {
+	if cause := recover(); cause != nil {
+		m.panics.Inc()
+		logrus.WithField("panic", cause).Errorf("Recovered from a panic over %s\n%s", object, debug.Stack())
+		*err = fmt.Errorf("panic while handling %s: %v", object, cause)
+	}
+}
 
 // Leading says whether this replica allocates.
 func (m *Metrics) Leading(leads bool) {

@@ -38,7 +38,7 @@ func (s *server) openHook() error {
 	if s.hook == nil {
 		return nil
 	}
-	reader, err := controllers.NewReader(s.caches, s.pools, s.leases, s.config.Settings())
+	reader, err := controllers.NewReader(s.caches, s.pools, s.leases, s.config.Settings(), s.evaluator)
 	if err != nil {
 		return fmt.Errorf("runtime extension: %w", err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/logging"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/version"
 )
 
@@ -36,8 +37,10 @@ type server struct {
 	leases  *kube.Leases
 	hold    *kube.HoldGate
 	metrics *metrics.Metrics
-	health  *health
-	hook    *hook.Server // nil if it is switched off
+	// evaluator is one for all: its bounds are those of the process.
+	evaluator *sandbox.Evaluator
+	health    *health
+	hook      *hook.Server // nil if it is switched off
 }
 
 // Run serves until ctx ends, which is no error, or until the process can no
@@ -100,8 +103,8 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 		pools:   kube.NewPools(caches, client.Discovery(), c.AllPoolKinds()),
 		leases:  kube.NewLeases(client, watching, c.LeaseNamespace),
 		hold:    kube.NewHoldGate(watching, c.LeaseNamespace, c.HoldGate),
-		metrics: metrics.New(registry),
-		health:  newHealth(c),
+		metrics: metrics.New(registry), evaluator: sandbox.New(),
+		health: newHealth(c),
 	}
 	if err := s.addHook(); err != nil {
 		return nil, err

@@ -1,5 +1,7 @@
 package vip
 
+import "fmt"
+
 // planDisabled decides a role that an annotation switches off.
 func (v *roleView) planDisabled() *Outcome {
 	v.out.set(Disabled, "annotation %s is \"false\"", v.role.EnabledAnnotation())
@@ -43,7 +45,20 @@ func (v *roleView) planDisabledIngress() *Outcome {
 		return v.out
 	}
 	ours := address != "" && sameHost(v.value, address)
-	if ours && v.variable.NeededBy != "" {
+	switch {
+	case !ours:
+	case v.variable.Pending:
+		v.out.Address = address
+		return v.out
+	case v.variable.Unclear != "":
+		v.out.Address = address
+		patch := "the class"
+		if v.variable.NeededBy != "" {
+			patch = fmt.Sprintf("patch %q", v.variable.NeededBy)
+		}
+		return v.out.set(VariableInUse, "annotation %s is \"false\", but it cannot be told whether %s of ClusterClass %s needs variable %s (%s); it and the claim stay",
+			v.role.EnabledAnnotation(), patch, v.Cluster.Class, v.variable.Path, v.variable.Unclear)
+	case v.variable.NeededBy != "":
 		v.out.Address = address
 		return v.out.set(VariableInUse, "annotation %s is \"false\", but patch %q of ClusterClass %s needs variable %s; it and the claim stay",
 			v.role.EnabledAnnotation(), v.variable.NeededBy, v.Cluster.Class, v.variable.Path)

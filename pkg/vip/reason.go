@@ -76,6 +76,10 @@ const ValuesDiffer Reason = "ValuesDiffer"
 // before the VIP is known.
 const ClassUngated Reason = "ClassUngated"
 
+// ClassUnclear is reported on classes: it could not be found out whether infrastructure
+// may be built before the VIP is known.
+const ClassUnclear Reason = "ClassUnclear"
+
 // ClusterHeld is a note: the Cluster is kept paused because of the outcome.
 const ClusterHeld Reason = "ClusterHeld"
 

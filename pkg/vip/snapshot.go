@@ -89,6 +89,8 @@ type Class struct {
 	Exists bool
 	// Ready says that status.variables are current.
 	Ready bool
+	// Pending says that it is still being found out whether the class is gated.
+	Pending bool
 	// Declares names every variable that the class declares.
 	Declares map[string]bool
 	// Roles describes the variable of each role.
@@ -109,8 +111,11 @@ type ClassVariable struct {
 	// Admits tells whether the variable's schema takes the address; nil admits everything.
 	Admits func(address string) error
 	// NeededBy names a patch of the class that would fail without the value
-	// although the role is disabled; empty if there is none.
-	NeededBy string
+	// although the role is disabled; empty if there is none. If that could not be found
+	// out, Unclear says why, and NeededBy is the patch that is to blame, if one is.
+	NeededBy, Unclear string
+	// Pending says that NeededBy or Consumed is still being found out.
+	Pending bool
 	// Ungated says why Cluster API may build infrastructure before the role has its
 	// VIP; empty if the class prevents it.
 	Ungated string

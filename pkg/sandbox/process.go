@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// patience is how long an answer may take by the clock. The child ends by itself long
+// before, unless the machine gives it no time at all.
+const patience = 10 * time.Second
+
+// process is a child process.
+type process struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *json.Decoder
+	stderr tail
+}
+
+func startProcess() (*process, error) {
+	path, err := executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	p := &process{cmd: exec.Command(path, argument)}
+	// Whatever is in our environment is of no use to templates. One arena of the C library:
+	// each would reserve address space that is counted as used.
+	p.cmd.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none", "MALLOC_ARENA_MAX=1"}
+	p.cmd.Stderr = &p.stderr
+	bind(p.cmd)
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("input of the child: %w", err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("output of the child: %w", err)
+	}
+	p.out = json.NewDecoder(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start a child process: %w", err)
+	}
+	return p, nil
+}
+
+// end has the process end and waits for it.
+func (p *process) end() {
+	_ = p.in.Close()
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	_ = p.cmd.Wait()
+}
+
+// ask has the child answer. alive says that it can answer another question. An error
+// says that there is no answer, for a reason that is not the question's.
+func (p *process) ask(r *request) (answer Answer, alive bool, err error) {
+	timeout := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	patch := ""
+	err = json.NewEncoder(p.in).Encode(r)
+	for err == nil {
+		var message reply
+		if err = p.out.Decode(&message); err != nil {
+			break
+		}
+		if message.Answer != nil {
+			alive = timeout.Stop() && message.Answer.Unclear == ""
+			return *message.Answer, alive, nil
+		}
+		patch = message.Patch
+	}
+	inTime := timeout.Stop()
+	p.end()
+	said := p.stderr.String()
+	switch {
+	case !inTime:
+		return Answer{}, false, fmt.Errorf("evaluate templates: no answer after %s", patience)
+	case strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory"):
+		return Answer{Unclear: overMemory, Patch: patch}, false, nil
+	case strings.Contains(said, "stack overflow") || strings.Contains(said, "stack exceeds"):
+		return Answer{Unclear: "it nests too deeply", Patch: patch}, false, nil
+	}
+	return Answer{}, false, fmt.Errorf("evaluate templates: the child process ended: %w: %s", err, said)
+}
+
+// tail keeps the beginning of what a process says on its way out.
+type tail struct{ bytes.Buffer }
+
+// Write implements io.Writer.
+func (t *tail) Write(data []byte) (int, error) {
+	const most = 1000
+	if room := most - t.Len(); room > 0 {
+		t.Buffer.Write(data[:min(room, len(data))])
+	}
+	return len(data), nil
+}
