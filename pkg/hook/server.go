@@ -16,12 +16,12 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/net/netutil"
 	"golang.org/x/time/rate"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/cluster-api/api/runtime/catalog"
 	hooksv1 "sigs.k8s.io/cluster-api/api/runtime/hooks/v1alpha1"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/connlimit"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -29,16 +29,19 @@ import (
 // manager needs one connection and asks about one Cluster in a call; etcd holds no
 // object of more than 1.5 MiB.
 const (
-	maxBody        = 3 << 20 // bytes
+	maxBody        = 3 << 20  // bytes
+	smallBody      = 64 << 10 // bytes; nearly every Cluster is smaller
 	maxHeaders     = 32 << 10
 	maxConnections = 100
-	maxStreams     = 50 // requests at once on one connection
-	maxRequests    = 32 // requests at once in memory
+	maxStreams     = 16 // requests at once on one connection
+	maxLarge       = 16 // requests with a body that is not small, at once in memory
+	maxRequests    = 32 // requests that are being answered at once
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
 	writeTimeout   = 10 * time.Second
-	idleTimeout    = 90 * time.Second
-	drainTimeout   = 5 * time.Second
+	// While a Cluster waits Cluster API asks every few seconds.
+	idleTimeout  = 10 * time.Second
+	drainTimeout = 5 * time.Second
 )
 
 // Options are what the server works with.
@@ -71,7 +74,8 @@ type Server struct {
 	beforeCreate catalog.GroupVersionHook
 	keeper       *keeper
 	mux          *http.ServeMux
-	slots        chan struct{}
+	slots        chan struct{} // for answering
+	large        chan struct{} // for bodies that are not small
 	turns        *rate.Limiter // of those that wait
 	observer     atomic.Pointer[Observer]
 	serving      atomic.Bool
@@ -87,7 +91,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hook Discovery: %w", err)
 	}
-	s := &Server{options: o, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests), turns: rate.NewLimiter(perSecond, perSecond)}
+	s := &Server{options: o, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests), large: make(chan struct{}, maxLarge), turns: rate.NewLimiter(perSecond, perSecond)}
 	if s.beforeCreate, err = known.GroupVersionHook(hooksv1.BeforeClusterCreate); err != nil {
 		return nil, fmt.Errorf("hook BeforeClusterCreate: %w", err)
 	}
@@ -129,6 +133,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaders,
 		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnState:      connlimit.New(maxConnections).ConnState,
 		// Broken handshakes of port scanners and of clients that have not learnt our authority yet.
 		ErrorLog: log.New(noise, "runtime extension: ", 0),
 	}
@@ -145,7 +150,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 	s.serving.Store(true)
 	defer s.serving.Store(false)
 	logrus.Infof("Serving runtime extension %s on %s", s.options.Name, listener.Addr())
-	if err := server.ServeTLS(netutil.LimitListener(listener, maxConnections), "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("runtime extension: serve on %s: %w", listener.Addr(), err)
 	}
 	<-stopped
@@ -158,13 +163,18 @@ func (s *Server) handle(name string, hook func(body []byte) hooksv1.ResponseObje
 		var answer hooksv1.ResponseObject
 		began := time.Now()
 		defer func() { s.options.Meter.Called(name, result(answer), time.Since(began)) }()
+		body, done, err := s.body(w, r)
+		defer done()
+		if r.Context().Err() != nil {
+			return
+		}
+		// Only now: whoever sends slowly holds nobody else up.
 		select {
 		case s.slots <- struct{}{}:
 			defer func() { <-s.slots }()
 		case <-r.Context().Done():
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			answer = failure(fmt.Errorf("read request: %w", err))
 		} else {
@@ -180,6 +190,25 @@ func (s *Server) handle(name string, hook func(body []byte) hooksv1.ResponseObje
 			logrus.WithError(err).Debug("Cluster API does not wait for the answer of the hook")
 		}
 	}
+}
+
+// body reads the request's body. done gives back what was taken for a large one: of those
+// there may be only a few at once.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, done func(), err error) {
+	done = func() {}
+	bounded := http.MaxBytesReader(w, r.Body, maxBody)
+	body, err = io.ReadAll(io.LimitReader(bounded, smallBody))
+	if err != nil || len(body) < smallBody {
+		return body, done, err
+	}
+	select {
+	case s.large <- struct{}{}:
+		done = func() { <-s.large }
+	case <-r.Context().Done():
+		return nil, done, r.Context().Err()
+	}
+	rest, err := io.ReadAll(bounded)
+	return append(body, rest...), done, err
 }
 
 // guarded turns a panic into a refusal: what is wrong with one Cluster must keep

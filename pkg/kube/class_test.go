@@ -157,3 +157,26 @@ func TestAFieldThatTheDefaultOfItsObjectLeavesOutHasItsOwnDefault(t *testing.T) 
 		t.Errorf("default %q, want h", got)
 	}
 }
+
+// A pattern that would take a hundred megabytes is left to the API server.
+func TestCostlyPatternsAreNotCompiled(t *testing.T) {
+	costly := "(" + strings.Repeat("a", 3000) + "){1000}"
+	for _, test := range []struct {
+		schema  string
+		refuses bool
+	}{
+		{`{type: string, pattern: "^10[.]"}`, true},
+		{`{type: string, pattern: "^(10[.]){1,100}"}`, true},
+		{`{type: string, pattern: "` + costly + `"}`, false},
+		{`{type: string, allOf: [{pattern: "` + costly + `"}], anyOf: [{not: {oneOf: [{pattern: "` + costly + `"}, {}]}}, {}]}`, false},
+		{`{type: string, minLength: 100, pattern: "` + costly + `"}`, true},
+	} {
+		admits := kube.Class(class(t, test.schema)).Roles[vip.ControlPlane].Admits
+		if testing.AllocsPerRun(1, func() { _ = admits("192.0.2.1") }) > 100_000 {
+			t.Errorf("%.80s: takes much memory", test.schema)
+		}
+		if err := admits("192.0.2.1"); (err != nil) != test.refuses {
+			t.Errorf("%.80s: %v", test.schema, err)
+		}
+	}
+}

@@ -2,7 +2,9 @@ package kube
 
 import (
 	"fmt"
+	"runtime/debug"
 
+	"github.com/sirupsen/logrus"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -13,7 +15,11 @@ import (
 // told; and they are woken through the rate limiter of the queue.
 //
 // synced tells whether the handler was called for every object that was there.
+//
+// Handlers only enqueue. One that panics over an object all the same is recovered: the
+// process must not end, and end again after each start, as long as that object exists.
 func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, current *T)) (synced cache.DoneChecker, err error) {
+	handler = recovering(handler)
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) {
 			if current, ok := object.(*T); ok {
@@ -40,4 +46,15 @@ func OnEvent[T any](informer cache.SharedIndexInformer, handler func(old, curren
 		return nil, fmt.Errorf("add event handler: %w", err)
 	}
 	return registration.HasSyncedChecker(), nil
+}
+
+func recovering[T any](handler func(old, current *T)) func(old, current *T) {
+	return func(old, current *T) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				logrus.WithField("panic", cause).Errorf("Recovered from a panic over an event of a %T\n%s", current, debug.Stack())
+			}
+		}()
+		handler(old, current)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -22,19 +23,23 @@ import (
 // ErrServedChanged says that Cluster API was upgraded or downgraded to one that
 // serves other versions. Caches and queues belong to the former one, and a fresh start
 // is the simplest way to follow.
-var ErrServedChanged = errors.New("the served versions of Cluster API have changed, a fresh start follows them")
+var ErrServedChanged = errors.New("the served versions of Cluster API or of pools have changed, a fresh start follows them")
 
-// FollowServed returns ErrServedChanged once other versions are served, or nil when
-// ctx ends. It watches the CRDs by which an upgrade of Cluster API begins.
-func FollowServed(ctx context.Context, config *rest.Config, client discovery.DiscoveryInterface, served Served) error {
+// FollowServed returns ErrServedChanged once other versions are served, of Cluster API or
+// of a kind of pool, or nil when ctx ends. It watches the CRDs by which an upgrade begins.
+func FollowServed(ctx context.Context, config *rest.Config, client discovery.DiscoveryInterface, served Served, pools *Pools) error {
 	watching, err := metadata.NewForConfig(WithoutTimeout(config))
 	if err != nil {
 		return fmt.Errorf("metadata client: %w", err)
 	}
 	changed := make(chan struct{}, 1)
+	watched := slices.Clone(pools.wanted)
 	for _, kind := range Kinds() {
 		resource, _ := meta.UnsafeGuessKindToResource(kind)
-		if err := watchCRD(ctx, watching, resource.GroupResource().String(), changed); err != nil {
+		watched = append(watched, resource.GroupResource())
+	}
+	for _, resource := range watched {
+		if err := watchCRD(ctx, watching, resource.String(), changed); err != nil {
 			return err
 		}
 	}
@@ -44,21 +49,24 @@ func FollowServed(ctx context.Context, config *rest.Config, client discovery.Dis
 			return nil
 		case <-changed:
 		}
-		if now, changed := servedOtherwise(ctx, client, served); changed {
-			return fmt.Errorf("%w: %s instead of %s", ErrServedChanged, now, served)
+		if what := servedOtherwise(ctx, client, served, pools); what != "" {
+			return fmt.Errorf("%w: %s", ErrServedChanged, what)
 		}
 	}
 }
 
-// servedOtherwise asks a few times, since discovery follows a CRD with a delay.
-func servedOtherwise(ctx context.Context, client discovery.DiscoveryInterface, served Served) (now Served, changed bool) {
+// servedOtherwise says what is served in another version; empty if nothing is. It asks a
+// few times, since discovery follows a CRD with a delay.
+func servedOtherwise(ctx context.Context, client discovery.DiscoveryInterface, served Served, pools *Pools) (what string) {
 	_ = wait.ExponentialBackoffWithContext(ctx, wait.Backoff{Duration: 300 * time.Millisecond, Factor: 3, Steps: 4}, func(context.Context) (bool, error) {
-		var missing string
-		now, missing = DiscoverServed(client)
-		changed = missing == "" && !maps.Equal(now, served)
-		return changed, nil
+		if now, missing := DiscoverServed(client); missing == "" && !maps.Equal(now, served) {
+			what = fmt.Sprintf("%s instead of %s", now, served)
+		} else {
+			what = pools.servedOtherwise()
+		}
+		return what != "", nil
 	}) // that nothing changed is no error
-	return now, changed
+	return what
 }
 
 func watchCRD(ctx context.Context, client metadata.Interface, name string, changed chan<- struct{}) error {

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -83,6 +84,23 @@ func (p *Pools) count() int {
 
 // Wants tells whether the resource is a wanted kind of pool.
 func (p *Pools) Wants(resource schema.GroupResource) bool { return slices.Contains(p.wanted, resource) }
+
+// servedOtherwise names a kind whose version, which is cached, is served no more while
+// another one is; empty if there is none. Its cache would stand still for ever.
+func (p *Pools) servedOtherwise() string {
+	p.mu.RLock()
+	caches := maps.Clone(p.caches)
+	p.mu.RUnlock()
+	for wanted, c := range caches {
+		if serves, err := servesKind(p.discovery, c.kind.GroupVersion().WithKind(c.kind.Kind)); err != nil || serves {
+			continue
+		}
+		if now, found, err := DiscoverPoolKind(p.discovery, wanted); err == nil && found {
+			return fmt.Sprintf("pools of kind %s as %s instead of %s", c.kind.Kind, now.GroupVersion(), c.kind.GroupVersion())
+		}
+	}
+	return ""
+}
 
 func (p *Pools) has(kind schema.GroupResource) bool {
 	p.mu.RLock()

@@ -56,6 +56,7 @@ type Metrics struct {
 	reconcileDuration *prometheus.HistogramVec
 	hookCalls         *prometheus.CounterVec
 	hookDuration      *prometheus.HistogramVec
+	unreadable        *prometheus.GaugeVec
 	panics            prometheus.Counter
 	leader            prometheus.Gauge
 	registry          prometheus.Registerer
@@ -78,6 +79,9 @@ func New(registry prometheus.Registerer) *Metrics {
 		reconcileDuration: histograms("reconcile_duration_seconds", "Duration of passes over Clusters.", prometheus.DefBuckets, "cluster_class"),
 		hookCalls:         counters("hook_calls_total", "Calls of the runtime extension by Cluster API.", "hook", "result"),
 		hookDuration:      histograms("hook_call_duration_seconds", "Duration of calls of the runtime extension.", prometheus.DefBuckets, "hook"),
+		unreadable: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "propagation_unreadable", Help: "1 for a kind of targets that is served and may not be listed, so that no VIPs are carried there.",
+		}, []string{"kind"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "panics_total", Help: "Panics that were recovered while handling a Cluster.",
 		}),
@@ -92,7 +96,7 @@ func New(registry prometheus.Registerer) *Metrics {
 	})
 	build.Set(1)
 	registry.MustRegister(m.allocations, m.errors, m.duration, m.timeToVIP, m.reconciles, m.reconcileDuration,
-		m.hookCalls, m.hookDuration, m.panics, m.leader, build)
+		m.hookCalls, m.hookDuration, m.unreadable, m.panics, m.leader, build)
 	return m
 }
 
@@ -178,6 +182,16 @@ func (m *Metrics) Recovered(object string, err *error) {
 		logrus.WithField("panic", cause).Errorf("Recovered from a panic over %s\n%s", object, debug.Stack())
 		*err = fmt.Errorf("panic while handling %s: %v", object, cause)
 	}
+}
+
+// Unreadable says of a kind of Rancher or Fleet Clusters whether it is served and may not
+// be listed.
+func (m *Metrics) Unreadable(kind string, unreadable bool) {
+	value := 0.0
+	if unreadable {
+		value = 1
+	}
+	m.unreadable.WithLabelValues(kind).Set(value)
 }
 
 // Leading says whether this replica allocates.

@@ -37,6 +37,7 @@ func TestThePublicSeries(t *testing.T) {
 	m.Failed(vip.Ingress, "rke2", DuplicateRefused)
 	m.Reconciled("rke2", Success, time.Second)
 	m.Called("Discovery", "proceed", time.Second)
+	m.Unreadable("Fleet Cluster", true)
 	m.Show(readAll, gauges...)
 	families, err := registry.Gather()
 	if err != nil {
@@ -71,6 +72,7 @@ func TestThePublicSeries(t *testing.T) {
 		"reconcile_duration_seconds":  "histogram cluster_class",
 		"hook_calls_total":            "counter hook,result",
 		"hook_call_duration_seconds":  "histogram hook",
+		"propagation_unreadable":      "gauge kind",
 		"panics_total":                "counter ",
 		"leader":                      "gauge ",
 		"build_info":                  "gauge go_version,revision,version",

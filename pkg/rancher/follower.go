@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
@@ -20,7 +22,8 @@ import (
 const byCluster = "cluster"
 
 // follower caches the metadata of one kind of targets while its CRD is installed. A
-// kind that we may not list is left alone until its CRD changes or we start anew.
+// kind that we may not list is tried again, with back-off: an API server that restarts
+// refuses for a moment what is allowed, and rights may be given later.
 type follower struct {
 	kind   Kind
 	client metadata.Interface
@@ -29,10 +32,13 @@ type follower struct {
 	onEvent func(kind Kind, old, current *metav1.PartialObjectMetadata)
 	onSync  func()
 
+	// onDenied is told whether the kind is served and may not be listed.
+	onDenied func(kind Kind, denied bool)
+
 	wake chan struct{}
-	// tried is the version of the CRD that was tried last. Only run's loop uses it.
-	tried string
-	mu    sync.RWMutex
+	// backoff says when to try again. Only run's loop uses it.
+	backoff wait.Backoff
+	mu      sync.RWMutex
 	// known says that it was seen whether there is a CRD.
 	known bool
 	// informer is nil while the kind is not followed.
@@ -40,12 +46,13 @@ type follower struct {
 	stop     context.CancelFunc
 	// broken is why following ended.
 	broken error
-	// denied says that the kind is served and may not be listed, said that this was logged.
+	// denied says that the kind is served and cannot be listed, said that it was told that
+	// it may not be.
 	denied, said bool
 }
 
 func newFollower(kind Kind, client metadata.Interface) *follower {
-	return &follower{kind: kind, client: client, wake: make(chan struct{}, 1)}
+	return &follower{kind: kind, client: client, wake: make(chan struct{}, 1), backoff: retries()}
 }
 
 // targets returns the Cluster's targets of this kind. unknown says that there may be
@@ -100,14 +107,23 @@ func (f *follower) run(ctx context.Context) {
 		return
 	}
 	for {
-		f.update(ctx, versionOf(crd))
+		var again <-chan time.Time
+		if f.update(ctx, len(crd.GetStore().ListKeys()) > 0) {
+			again = time.After(f.backoff.Step())
+		}
 		select {
 		case <-ctx.Done():
-			f.end(nil)
+			f.end()
 			return
 		case <-f.wake:
+		case <-again:
 		}
 	}
+}
+
+// retries are the times after which a kind is tried again that may not be listed.
+func retries() wait.Backoff {
+	return wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.1, Steps: 10, Cap: time.Minute}
 }
 
 func (f *follower) poke() {
@@ -117,60 +133,57 @@ func (f *follower) poke() {
 	}
 }
 
-// versionOf is the resourceVersion of the CRD; empty if there is none.
-func versionOf(crd cache.SharedIndexInformer) string {
-	for _, object := range crd.GetStore().List() {
-		if o, ok := object.(*metav1.PartialObjectMetadata); ok {
-			return o.ResourceVersion
-		}
-	}
-	return ""
-}
-
-// update starts or ends following, as the CRD is there or not. Each version of a CRD
-// is tried once.
-func (f *follower) update(ctx context.Context, crd string) {
+// update starts or ends following, as the CRD is there or not. It tells whether to try
+// again later.
+func (f *follower) update(ctx context.Context, served bool) (again bool) {
 	f.mu.RLock()
 	following, broken := f.informer != nil, f.broken
 	f.mu.RUnlock()
-	if following && (crd == "" || broken != nil) {
-		f.end(broken)
+	if following && (!served || broken != nil) {
+		f.end()
 		following = false
 	}
-	if !following && crd != "" && crd != f.tried {
-		f.tried = crd
-		f.start(ctx)
+	err := broken
+	if served && !following && err == nil {
+		err = f.start(ctx)
 	}
-	f.mu.Lock()
-	f.known = true
-	if crd == "" {
-		f.denied, f.tried = false, ""
-	}
-	f.mu.Unlock()
+	f.note(served, err)
 	f.onSync()
+	return served && err != nil
+}
+
+// note remembers, and says once each time, whether the kind is served and may not be
+// listed. A CRD that has just come or gone is no news.
+func (f *follower) note(served bool, err error) {
+	forbidden := served && apierrors.IsForbidden(err)
+	f.mu.Lock()
+	said := f.said
+	f.known, f.denied, f.said = true, served && err != nil, forbidden
+	f.mu.Unlock()
+	if forbidden != said {
+		f.onDenied(f.kind, forbidden)
+	}
+	if forbidden && !said {
+		logrus.WithError(err).Infof("VIPs are not carried to %ss, which we may not list; trying again", f.kind)
+	}
 }
 
 // start follows the kind if it can be listed. The look ahead keeps an informer from
 // asking for ever for what it is not given.
-func (f *follower) start(ctx context.Context) {
-	err := f.listable(ctx)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		f.deny(err)
-		return
+func (f *follower) start(ctx context.Context) error {
+	if err := f.listable(ctx); err != nil {
+		return err
 	}
 	following, stop := context.WithCancel(ctx)
 	informer, err := f.newInformer()
 	if err != nil {
 		stop()
-		logrus.WithError(err).Errorf("Cannot watch %ss", f.kind)
-		return
+		return err
 	}
 	f.mu.Lock()
-	f.informer, f.stop, f.denied, f.broken = informer, stop, false, nil
+	f.informer, f.stop, f.broken = informer, stop, nil
 	f.mu.Unlock()
+	f.backoff = retries()
 	go informer.RunWithContext(following)
 	go func() {
 		if cache.WaitFor(following, "", informer.HasSyncedChecker()) {
@@ -178,6 +191,7 @@ func (f *follower) start(ctx context.Context) {
 			f.onSync()
 		}
 	}()
+	return nil
 }
 
 func (f *follower) newInformer() (cache.SharedIndexInformer, error) {
@@ -220,29 +234,12 @@ func (f *follower) fail(informer cache.SharedIndexInformer, err error) {
 	f.poke()
 }
 
-// end stops following. A right that was lost is told of; a CRD that is gone is no news.
-func (f *follower) end(broken error) {
+// end stops following.
+func (f *follower) end() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.stop != nil {
 		f.stop()
 	}
 	f.informer, f.stop, f.broken = nil, nil, nil
-	f.mu.Unlock()
-	if broken != nil {
-		f.deny(broken)
-	}
-}
-
-// deny notes that the kind is served and not for us, and says so once.
-func (f *follower) deny(err error) {
-	if apierrors.IsNotFound(err) {
-		return
-	}
-	f.mu.Lock()
-	said := f.said
-	f.denied, f.said = true, true
-	f.mu.Unlock()
-	if !said {
-		logrus.WithError(err).Infof("VIPs are not carried to %ss, which we may not list", f.kind)
-	}
 }

@@ -7,7 +7,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // resourceOf is where a kind of targets is served.
@@ -23,27 +22,18 @@ func crdResource() schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 }
 
-// listable tells whether the kind can be listed; it waits a moment, since a CRD that
-// was just written may take one, and so may a right.
+// listable tells why the kind cannot be listed.
 func (f *follower) listable(ctx context.Context) error {
-	patient := wait.Backoff{Duration: time.Second, Factor: 2, Steps: 4}
 	const timeout = 10 * time.Second
-	var last error
-	err := wait.ExponentialBackoffWithContext(ctx, patient, func(ctx context.Context) (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		_, last = f.client.Resource(resourceOf(f.kind)).List(ctx, metav1.ListOptions{Limit: 1})
-		// Anything else is for the informer to try again.
-		return !denied(last), nil
-	})
-	if err != nil {
-		return last
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if _, err := f.client.Resource(resourceOf(f.kind)).List(ctx, metav1.ListOptions{Limit: 1}); denied(err) {
+		return err
 	}
-	return nil
+	return nil // anything else is for the informer to try again
 }
 
-// denied tells whether asking again is of no use until something changes: the right
-// is missing, or the kind.
+// denied tells whether the right is missing, or the kind.
 func denied(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err)
 }

@@ -144,14 +144,19 @@ func (p *planner) refuse(t *Target, format string, args ...any) {
 	}
 }
 
-// give stamps the one target of its kind. Where several say that they are, nobody
-// can tell which is right: none gets anything, and what is outdated is withdrawn.
+// give stamps the one target of its kind. Where several say that they are, the one that
+// has had the stamps so far keeps them: a newcomer may have chosen its labels itself. If
+// none or several had, nobody can tell which is right: none gets anything, and what is
+// outdated is withdrawn.
 func (p *planner) give(targets []*Target) {
-	if len(targets) == 1 {
-		p.stamp(targets[0])
-		return
+	chosen := p.first(targets)
+	if chosen != nil {
+		p.stamp(chosen)
 	}
 	for _, t := range targets {
+		if t == chosen {
+			continue
+		}
 		c := newChange(t)
 		for role, recorded := range t.Record.VIPs {
 			if recorded != p.carried[role] && !p.source.Unsettled[role] {
@@ -168,8 +173,30 @@ func (p *planner) give(targets []*Target) {
 		if len(names) > named {
 			names = append(names[:named:named], "and more")
 		}
-		p.block("several name this Cluster (%s): none gets its stamps until one is left", strings.Join(names, ", "))
+		who := "none gets its stamps until one is left"
+		if chosen != nil {
+			who = fmt.Sprintf("%s, which had its stamps first, keeps them, and no other one gets any", chosen)
+		}
+		p.block("several name this Cluster (%s): %s", strings.Join(names, ", "), who)
 	}
+}
+
+// first is the only target, or else the only one that we have stamped for this Cluster.
+func (p *planner) first(targets []*Target) *Target {
+	if len(targets) == 1 {
+		return targets[0]
+	}
+	var first *Target
+	for _, t := range targets {
+		if t.Record.Cluster != p.source.Key || len(t.Record.VIPs) == 0 {
+			continue
+		}
+		if first != nil {
+			return nil
+		}
+		first = t
+	}
+	return first
 }
 
 func (p *planner) stamp(t *Target) {

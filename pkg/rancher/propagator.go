@@ -3,7 +3,6 @@ package rancher
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -36,8 +35,10 @@ type Setup struct {
 	Recorder   record.EventRecorder
 	// UnderWay is read-locked by every pass, so that a stop can wait for their writes.
 	UnderWay *sync.RWMutex
-	// Panicked counts a recovered panic.
-	Panicked func()
+	// Recovered, deferred, turns a panic over an object into an error.
+	Recovered func(object string, err *error)
+	// Unreadable is told of each kind whether it is served and may not be listed.
+	Unreadable func(kind string, unreadable bool)
 }
 
 // propagator looks at a Cluster whenever it or one of its targets changed.
@@ -73,6 +74,7 @@ func Start(ctx, writes context.Context, o Setup) error {
 	for _, kind := range Kinds() {
 		f := newFollower(kind, watching)
 		f.onEvent, f.onSync = p.onTarget, p.wakeAll
+		f.onDenied = func(kind Kind, denied bool) { o.Unreadable(string(kind), denied) }
 		p.followers[kind] = f
 	}
 	if _, err := kube.OnEvent(o.Clusters, p.onCluster); err != nil {
@@ -164,13 +166,7 @@ func (p *propagator) guarded(key types.NamespacedName) (err error) {
 		return nil
 	default:
 	}
-	defer func() {
-		if cause := recover(); cause != nil {
-			p.Panicked()
-			logrus.WithField("cluster", key.String()).WithField("panic", cause).Errorf("Recovered from a panic\n%s", debug.Stack())
-			err = fmt.Errorf("panic while carrying the VIPs of Cluster %s: %v", key, cause)
-		}
-	}()
+	defer p.Recovered("Cluster "+key.String(), &err)
 	return p.pass(key)
 }
 

@@ -36,7 +36,7 @@ func (p *propagator) withdrawAll(ctx context.Context, kind Kind) {
 	backoff := wait.Backoff{Duration: time.Second, Factor: 4, Steps: 6}
 	err := wait.ExponentialBackoffWithContext(ctx, backoff, func(ctx context.Context) (bool, error) {
 		err := p.withdrawPages(ctx, kind)
-		if err != nil && !denied(err) {
+		if err != nil && !apierrors.IsNotFound(err) {
 			logrus.WithError(err).Debugf("Cannot withdraw all VIPs from %ss; trying again", kind)
 			return false, nil
 		}
@@ -67,9 +67,10 @@ func (p *propagator) withdrawPages(ctx context.Context, kind Kind) error {
 }
 
 // withdraw takes back what we wrote on the target, unless its Cluster is another allocator's.
-func (p *propagator) withdraw(t *Target) error {
+func (p *propagator) withdraw(t *Target) (err error) {
 	p.UnderWay.RLock()
 	defer p.UnderWay.RUnlock()
+	defer p.Recovered(t.String(), &err)
 	select {
 	case <-p.stopping:
 		return nil

@@ -45,15 +45,18 @@ const (
 
 // request is one question to the child.
 type request struct {
-	Ask      ask
+	Ask ask
+	// Limit is the CPU time that the answer may take.
+	Limit    time.Duration           `json:",omitempty"`
+	Role     vip.Role                `json:",omitempty"`
 	Class    *clusterv1.ClusterClass `json:",omitempty"`
 	Question *gate.Question          `json:",omitempty"`
 }
 
 // Answer is what was found out.
 type Answer struct {
-	// Findings answer Inspect.
-	Findings map[vip.Role]gate.Finding `json:",omitempty"`
+	// Finding answers Inspect.
+	Finding gate.Finding `json:",omitzero"`
 	// Consumed answers Consumes, NeededBy is the patch that answers NeededBy.
 	Consumed bool   `json:",omitempty"`
 	NeededBy string `json:",omitempty"`
@@ -116,7 +119,7 @@ func (c *child) answer(r *request) {
 	c.patch = ""
 	done := make(chan struct{})
 	defer close(done)
-	go c.watch(done)
+	go c.watch(done, r.Limit)
 	answer := c.evaluate(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,10 +136,7 @@ func (c *child) evaluate(r *request) (answer Answer) {
 	switch r.Ask {
 	case askInspect:
 		view := kube.Class(r.Class)
-		answer.Findings = map[vip.Role]gate.Finding{}
-		for _, role := range vip.Roles() {
-			answer.Findings[role] = evaluator.Inspect(r.Class, &view, role)
-		}
+		answer.Finding = evaluator.Inspect(r.Class, &view, r.Role)
 	case askConsumes:
 		answer.Consumed = evaluator.Consumes(r.Question)
 	case askNeededBy:
@@ -159,7 +159,7 @@ func (c *child) begin(patch string) {
 }
 
 // watch ends the process once the evaluation has taken too much.
-func (c *child) watch(done <-chan struct{}) {
+func (c *child) watch(done <-chan struct{}, limit time.Duration) {
 	began := cpuTime()
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -170,8 +170,8 @@ func (c *child) watch(done <-chan struct{}) {
 		case <-ticker.C:
 		}
 		why := ""
-		if cpuTime()-began > MaxTime {
-			why = overTime
+		if cpuTime()-began > limit {
+			why = fmt.Sprintf("it takes more than %d ms of CPU time", limit.Milliseconds())
 		} else if usedMemory() > c.base+MaxMemory {
 			why = overMemory
 		}
@@ -183,11 +183,8 @@ func (c *child) watch(done <-chan struct{}) {
 	}
 }
 
-// What is said of an evaluation that reached a bound.
-var (
-	overTime   = fmt.Sprintf("it takes more than %d ms of CPU time", MaxTime.Milliseconds())
-	overMemory = fmt.Sprintf("it takes more than %d MiB of memory", MaxMemory>>20)
-)
+// overMemory is said of an evaluation that would take more memory than it may.
+var overMemory = fmt.Sprintf("it takes more than %d MiB of memory", MaxMemory>>20)
 
 // usedMemory is what the Go runtime holds of the system, in bytes.
 func usedMemory() uint64 {

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 
@@ -28,13 +27,13 @@ const (
 	// idle is how long the child lives on without a question. It holds some 30 MiB.
 	idle = 10 * time.Second
 	// restAfterOverrun is how long a namespace has no turn after a question that took too
-	// much: whoever asks such questions again and again gets a tenth of one CPU.
-	restAfterOverrun = 10 * MaxTime
+	// much: whoever asks such questions again and again gets a quarter of one CPU.
+	restAfterOverrun = 3 * MaxTime
 	// queued is how many questions of one namespace wait at most if nobody is to be woken
 	// by their answers.
 	queued = 100
-	// maxOverruns is how many questions one user waits for that take too much, which is a
-	// few seconds.
+	// maxOverruns is how many questions that take too much one user waits for as long, which
+	// is a few seconds. Later ones are given a tenth of the time.
 	maxOverruns = 10
 )
 
@@ -65,8 +64,8 @@ func New() *Evaluator {
 }
 
 // NewForOne returns an Evaluator for one user, who waits for each answer, so that known is
-// always true; but not for ever: after maxOverruns questions that took too much there are
-// no more answers.
+// always true; but not for ever: after maxOverruns questions that took too much the others
+// are given less time.
 func NewForOne() *Evaluator {
 	e := New()
 	e.patient = true
@@ -85,7 +84,7 @@ func (e *Evaluator) Close() {
 
 // Inspect finds out, for each role, what Cluster API does for a new Cluster of the class
 // whose VIP is not known yet. known is false while that is being found out, for which it
-// does not wait; then, unless it is nil, is called once it is known.
+// does not wait; then, unless it is nil, is called once more of it is known.
 func (e *Evaluator) Inspect(class *clusterv1.ClusterClass, then func()) (findings map[vip.Role]gate.Finding, known bool) {
 	// Only what says something about templates: a status that is written again and again
 	// asks nothing new.
@@ -98,14 +97,14 @@ func (e *Evaluator) Inspect(class *clusterv1.ClusterClass, then func()) (finding
 			asked.Annotations[role.VariableAnnotation()] = name
 		}
 	}
-	answer, known := e.ask(class.Namespace, &request{Ask: askInspect, Class: asked}, then)
-	if answer.Unclear == "" {
-		return answer.Findings, known
-	}
-	findings = map[vip.Role]gate.Finding{}
 	view := kube.Class(class)
+	findings, known = map[vip.Role]gate.Finding{}, true
 	for _, role := range vip.Roles() {
-		findings[role] = gate.NotEvaluated(class, &view, role, answer.Patch, answer.Unclear)
+		answer, answered := e.ask(class.Namespace, &request{Ask: askInspect, Role: role, Class: asked}, then)
+		if findings[role] = answer.Finding; answer.Unclear != "" {
+			findings[role] = gate.NotEvaluated(class, &view, role, answer.Patch, answer.Unclear)
+		}
+		known = known && answered
 	}
 	return findings, known
 }
@@ -217,13 +216,11 @@ func (e *Evaluator) work() {
 
 // finish answers the question and says so to all who asked it.
 func (e *Evaluator) finish(j *job) {
-	var answer Answer
-	var err error
+	j.request.Limit = MaxTime
 	if e.patient && e.overruns >= maxOverruns {
-		answer.Unclear = fmt.Sprintf("it was left out, since %d evaluations before it took too much", maxOverruns)
-	} else {
-		answer, err = e.evaluate(j.request)
+		j.request.Limit = MaxTime / 10
 	}
+	answer, err := e.evaluate(j.request)
 	lasts, overrun := rememberedFor, answer.Unclear != ""
 	if err != nil {
 		logrus.WithError(err).WithField("namespace", j.namespace).Warn("Cannot evaluate the templates of a ClusterClass; trying again")

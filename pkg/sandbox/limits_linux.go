@@ -3,7 +3,6 @@ package sandbox
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -11,9 +10,6 @@ import (
 
 // executable is this very program, whatever has become of its file.
 func executable() (string, error) { return "/proc/self/exe", nil }
-
-// bind has the child end with its parent.
-func bind(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
 // limitMemory has the kernel refuse more than that many bytes of address space beside
 // what the process has reserved by now: the Go runtime reserves far more than it uses.

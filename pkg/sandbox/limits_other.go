@@ -2,15 +2,10 @@
 
 package sandbox
 
-import (
-	"os"
-	"os/exec"
-)
+import "os"
 
 // executable is this very program.
 func executable() (string, error) { return os.Executable() }
-
-func bind(*exec.Cmd) {}
 
 // limitMemory is left to the child's own look at what it uses: other kernels than Linux
 // do not bound address space reliably.

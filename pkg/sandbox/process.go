@@ -14,7 +14,8 @@ import (
 // before, unless the machine gives it no time at all.
 const patience = 10 * time.Second
 
-// process is a child process.
+// process is a child process. It ends with its parent: its input ends then, and what it is
+// evaluating meanwhile ends at its bounds.
 type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -32,7 +33,6 @@ func startProcess() (*process, error) {
 	// each would reserve address space that is counted as used.
 	p.cmd.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none", "MALLOC_ARENA_MAX=1"}
 	p.cmd.Stderr = &p.stderr
-	bind(p.cmd)
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("input of the child: %w", err)
 	}

@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/tools/leaderelection"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/connlimit"
 )
 
 // maxConnections bounds what strangers can hold open on one port.
@@ -86,7 +86,7 @@ func listen(ctx context.Context, group *errgroup.Group, address string, handler 
 	noise := logrus.StandardLogger().WriterLevel(logrus.DebugLevel)
 	server := &http.Server{
 		Handler: handler, TLSConfig: secure, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, Protocols: new(http.Protocols),
+		IdleTimeout: 2 * time.Minute, ConnState: connlimit.New(maxConnections).ConnState, MaxHeaderBytes: 64 << 10, Protocols: new(http.Protocols),
 		// Broken handshakes of port scanners.
 		ErrorLog: log.New(noise, address+": ", 0),
 	}
@@ -98,7 +98,7 @@ func listen(ctx context.Context, group *errgroup.Group, address string, handler 
 	}
 	group.Go(func() error {
 		defer noise.Close()
-		if err := serve(netutil.LimitListener(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve on %s: %w", address, err)
 		}
 		return nil

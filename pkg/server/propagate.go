@@ -21,7 +21,7 @@ func (s *server) propagate(ctx, writes context.Context, recorder record.EventRec
 	}
 	setup := rancher.Setup{
 		Config: s.rest, Clusters: clusters, Settings: s.config.Settings(), Workspaces: s.config.FleetWorkspaces,
-		Recorder: recorder, UnderWay: underWay, Panicked: s.metrics.Panicked,
+		Recorder: recorder, UnderWay: underWay, Recovered: s.metrics.Recovered, Unreadable: s.metrics.Unreadable,
 	}
 	if s.config.Propagate == config.PropagateOff {
 		return rancher.Withdraw(ctx, writes, setup)

@@ -138,7 +138,7 @@ func (s *server) work(ctx context.Context) error {
 	}
 	s.clients.Use(served)
 	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return kube.FollowServed(working, s.rest, s.client.Discovery(), served) })
+	group.Go(func() error { return kube.FollowServed(working, s.rest, s.client.Discovery(), served, s.pools) })
 	group.Go(func() error { return s.workWithCaches(working) })
 	return group.Wait()
 }

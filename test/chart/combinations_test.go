@@ -60,7 +60,8 @@ var features = map[string]feature{
 	},
 	"disruption budget": {nil, []string{"PodDisruptionBudget/" + manager}},
 	"network policy": {
-		values{"networkPolicy": values{"enabled": true, "metricsFrom": []any{values{"podSelector": values{"matchLabels": values{"app": "prometheus"}}}}}},
+		values{"networkPolicy": values{"enabled": true, "metricsFrom": []any{values{"podSelector": values{"matchLabels": values{"app": "prometheus"}}}},
+			"hookFrom": []any{values{"namespaceSelector": values{"matchLabels": values{"kubernetes.io/metadata.name": "capi-system"}}}}}},
 		[]string{"NetworkPolicy/" + manager},
 	},
 	"one namespace": {

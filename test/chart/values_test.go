@@ -88,6 +88,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"podDisruptionBudget": values{"maxUnavailable": "0%"}},
 		{"networkPolicy": values{"enabled": true, "metricsFrom": []any{values{}}}},
 		{"networkPolicy": values{"enabled": true, "metricsFrom": []any{values{"podSelector": values{"app": "prometheus"}}}}},
+		{"networkPolicy": values{"enabled": true, "hookFrom": []any{"capi-system"}}},
 		{"holdGate": values{"namespaceSelector": values{"gated": "yes"}}},
 		{"topologySpreadConstraints": []any{values{"maxSkew": 1}}},
 		{"tolerations": []any{values{"key": "a", "effect": "Never"}}},

@@ -95,7 +95,8 @@ func TestSwitchedOff(t *testing.T) {
 	other.written(1)
 }
 
-// Without the rights, nothing happens but one line in the log.
+// Without the rights, nothing happens but one line in the log; once they are given, VIPs
+// are carried.
 func TestWithoutRights(t *testing.T) {
 	w := newLonelyWorld(t)
 	kubeconfig, err := w.management.User("no-propagation")
@@ -126,7 +127,7 @@ func TestWithoutRights(t *testing.T) {
 			t.Errorf("unexpected request: %+v", request)
 		}
 	}
-	const attempts = 4 // for each kind
+	const attempts = 8 // for each kind, with back-off: in two minutes, or in three
 	if len(refused) > 2*attempts {
 		t.Errorf("%d attempts", len(refused))
 	}

@@ -2,11 +2,14 @@ package rancher
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/gorizond/capi-vip-allocator/test/fault"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
@@ -134,6 +137,67 @@ func TestSeveralTargets(t *testing.T) {
 	other.reached("10.0.0.5")
 	one.written(0)
 	other.written(1)
+}
+
+// A newcomer that names a Cluster which has its target takes nothing from that one, at the
+// next VIP neither.
+func TestANewcomerTakesNothing(t *testing.T) {
+	w := newWorld(t)
+	c := w.cluster("prod", ingressAt("10.0.0.5"))
+	rightful := w.fleet(w.workspace, "rightful", asking(c))
+	rightful.reached("10.0.0.5")
+	newcomer := w.fleet(w.workspace, "a-newcomer", asking(c))
+	w.told("prod", "rightful, which had its stamps first, keeps them")
+	c.annotate(observe.IngressVIP, "10.0.0.6")
+	rightful.reached("10.0.0.6")
+	newcomer.is(bare)
+	newcomer.written(0)
+}
+
+// One refusal, as a restarting API server gives them, ends nothing.
+func TestOneRefusalEndsNothing(t *testing.T) {
+	w := newWorld(t)
+	config, err := clientcmd.BuildConfigFromFlags("", w.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := fault.Start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	kubeconfig, err := proxy.WriteKubeconfig(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cattle := func(q fault.Request) bool { return strings.HasSuffix(q.Group, "cattle.io") }
+	p := w.start(kubeconfig)
+	c := w.cluster("prod", ingressAt("10.0.0.5"))
+	target := w.rancher(c, nil)
+	target.reached("10.0.0.5")
+	// Its watches break, and every request is refused for a moment.
+	refused := proxy.Add(fault.Rule{Match: cattle, Refuse: &fault.Refusal{Code: 403, Reason: "Forbidden"}})
+	proxy.Cut(cattle)
+	unreadable := func(want float64) {
+		t.Helper()
+		w.eventually(fmt.Sprintf("the metric says %v", want), func() error {
+			series, err := p.Series(t.Context())
+			if err != nil {
+				return err
+			}
+			for _, kind := range []string{"Rancher Cluster", "Fleet Cluster"} {
+				if got := series[fmt.Sprintf("capi_vip_allocator_propagation_unreadable{kind=%q}", kind)]; got != want {
+					return fmt.Errorf("of a %s it is %v", kind, got)
+				}
+			}
+			return nil
+		})
+	}
+	unreadable(1)
+	refused.Remove()
+	unreadable(0)
+	c.annotate(observe.IngressVIP, "10.0.0.6")
+	target.reached("10.0.0.6")
 }
 
 // What somebody else wrote under our keys is theirs, until they take it away.

@@ -2,7 +2,11 @@ package security
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
@@ -72,4 +76,55 @@ func TestPoolOfATenantOverAddressesOfOthers(t *testing.T) {
 		}
 	}
 	w.served(other.namespace, "late")
+}
+
+// Many pools with the same addresses cost one warning each, and nobody else anything.
+func TestManyOverlappingPools(t *testing.T) {
+	w := newWorld(t)
+	u, other := w.tenant("", "cluster-tenant-pools"), w.tenant("")
+	class, net, theirs := "beside-many", subnet(), subnet()
+	w.classes(class, u.namespace, other.namespace)
+	w.pool("", other.namespace, class, `"vip.capi.gorizond.io/namespaces": `+other.namespace, net+".10-"+net+".99")
+	const count = 200
+	group := new(errgroup.Group)
+	group.SetLimit(8)
+	for i := range count {
+		group.Go(func() error {
+			return u.create(namespacedPools, manifest(t, poolText(u.namespace, fmt.Sprintf("p%d", i), class, "", theirs+".10-"+theirs+".99")))
+		})
+	}
+	// Beside the flood.
+	other.make("prod", class)
+	w.served(other.namespace, "prod")
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	told := func() int {
+		text, err := os.ReadFile(w.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "reason=PoolsOverlap") && strings.Contains(line, u.namespace+"/p") {
+				lines++
+			}
+		}
+		return lines
+	}
+	w.until("each pool is told", func() error {
+		if got := told(); got < count {
+			return fmt.Errorf("%d of %d are", got, count)
+		}
+		return nil
+	})
+	// One more for each costs a warning for itself.
+	if err := u.create(namespacedPools, manifest(t, poolText(u.namespace, "last", class, "", theirs+".50"))); err != nil {
+		t.Fatal(err)
+	}
+	other.make("late", class)
+	w.served(other.namespace, "late")
+	if got := told(); got > count+1 {
+		t.Errorf("%d warnings for %d pools", got, count)
+	}
 }
