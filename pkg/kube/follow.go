@@ -23,7 +23,7 @@ import (
 // ErrServedChanged says that Cluster API was upgraded or downgraded to one that
 // serves other versions. Caches and queues belong to the former one, and a fresh start
 // is the simplest way to follow.
-var ErrServedChanged = errors.New("the served versions of Cluster API or of pools have changed, a fresh start follows them")
+var ErrServedChanged = errors.New("the served versions have changed, a fresh start follows them")
 
 // FollowServed returns ErrServedChanged once other versions are served, of Cluster API or
 // of a kind of pool, or nil when ctx ends. It watches the CRDs by which an upgrade begins.

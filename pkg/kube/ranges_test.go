@@ -3,12 +3,15 @@ package kube_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 func TestParseRanges(t *testing.T) {
@@ -183,4 +186,37 @@ func FuzzParseRanges(f *testing.F) {
 			t.Errorf("total %d, usable %d", p.Total, p.Usable)
 		}
 	})
+}
+
+// Each pool that shares an address with another is found, whatever the order and however
+// many ranges they have; compared with trying every pair.
+func TestOverlappingPools(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		var pools []*kube.Pool
+		for i := range 2 + random.IntN(8) {
+			var ranges []string
+			for range 1 + random.IntN(4) {
+				from := random.IntN(200)
+				ranges = append(ranges, fmt.Sprintf("10.0.0.%d-10.0.0.%d", from, from+random.IntN(20)))
+			}
+			set, err := kube.ParseRanges(ranges, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pools = append(pools, &kube.Pool{Ref: vip.PoolRef{Name: fmt.Sprint(i)}, Ranges: set})
+		}
+		pools = append(pools, &kube.Pool{Ref: vip.PoolRef{Name: "unreadable"}})
+		partners := kube.Overlapping(pools)
+		for _, pool := range pools {
+			partner, found := partners[pool.Ref]
+			shares := func(other *kube.Pool) bool { return other != pool && pool.SurelyOverlaps(other) }
+			if found != slices.ContainsFunc(pools, shares) {
+				t.Errorf("%s %v: found %v", pool.Ref.Name, pool.Ranges, found)
+			}
+			if found && !slices.ContainsFunc(pools, func(other *kube.Pool) bool { return other.Ref == partner && shares(other) }) {
+				t.Errorf("%s does not overlap with %s", pool.Ref.Name, partner.Name)
+			}
+		}
+	}
 }

@@ -158,6 +158,49 @@ func TestStandbyAnswers(t *testing.T) {
 	expect(1)
 }
 
+// Connections that ask nothing, and bodies that are sent slowly, keep nobody out.
+func TestHookIsHeldUp(t *testing.T) {
+	w := newWorld(t, gates.UnderHook)
+	w.class(gates.Open)
+	w.pools()
+	w.start()
+	w.create(1)
+	w.built(1)
+	cluster, err := w.get(clusterName(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func() net.Conn {
+		dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // it only holds the port
+		conn, err := dialer.DialContext(t.Context(), "tcp", loopback.Address(w.hookPort))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	for range 60 {
+		// It says that it will send much, and sends a little.
+		if _, err := fmt.Fprintf(dial(), "POST /hooks.runtime.cluster.x-k8s.io/v1alpha1/beforeclustercreate/%s HTTP/1.1\r\nHost: hook\r\nContent-Length: 1000000\r\n\r\n{", gates.ExtensionName); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 40 {
+		dial()
+	}
+	for range 10 {
+		// On a connection of its own each time, as long as Cluster API waits.
+		ask := w.asker(w.hookPort)
+		began := time.Now()
+		if answer := ask("beforeclustercreate/"+gates.ExtensionName, map[string]any{"cluster": cluster.Object}); answer["status"] != "Success" {
+			t.Errorf("it answers %v", answer)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it answers after %s", took)
+		}
+	}
+}
+
 // asker asks the replica at a port as Cluster API would: by the name of the Service,
 // with the authority of the Secret that all replicas share.
 func (w *world) asker(port int) func(path string, request any) map[string]any {

@@ -81,7 +81,7 @@ func TestCoreIsUpgraded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, words := range []string{
-		"Cluster API is served as cluster.x-k8s.io/v1beta1, ipam.cluster.x-k8s.io/v1beta1", "the served versions of Cluster API have changed",
+		"Cluster API is served as cluster.x-k8s.io/v1beta1, ipam.cluster.x-k8s.io/v1beta1", "the served versions have changed",
 		"Cluster API is served as cluster.x-k8s.io/v1beta2, ipam.cluster.x-k8s.io/v1beta2",
 	} {
 		if !strings.Contains(string(log), words) {

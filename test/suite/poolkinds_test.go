@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -40,7 +41,7 @@ spec:
 // since explain reads the settings of the shared allocator there.
 func (w *world) grantPoolKinds() {
 	w.t.Helper()
-	kinds := []any{vipPools.GroupResource().String(), provider.Pools.GroupResource().String(), acmePools.GroupResource().String()}
+	kinds := []any{vipPools.GroupResource().String(), movingPools.GroupResource().String(), provider.Pools.GroupResource().String(), acmePools.GroupResource().String()}
 	rendered, err := chart.Render(w.t.Context(), map[string]any{"poolKinds": kinds, "watchFilter": sharedFilter})
 	if err != nil {
 		w.t.Fatal(err)
@@ -128,6 +129,56 @@ func (c *cluster) setClaimStatus(r role, status map[string]any) {
 		_, err := c.w.in(observe.Claims, c.namespace).UpdateStatus(c.w.t.Context(), object, metav1.UpdateOptions{})
 		return err
 	})
+}
+
+var movingPools = schema.GroupVersionResource{Group: "moving.example.com", Version: "v1", Resource: "movingpools"}
+
+const movingPoolKind = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: movingpools.moving.example.com}
+spec:
+  group: moving.example.com
+  scope: Namespaced
+  names: {kind: MovingPool, listKind: MovingPoolList, plural: movingpools, singular: movingpool}
+  versions:
+  - {name: v1, served: %[1]v, storage: %[1]v, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+  - {name: v2, served: true, storage: %[2]v, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+`
+
+// The version of a pool kind that was served goes, as an upgrade of its provider brings it
+// about. The allocator ends, as for an upgrade of Cluster API, and finds the other one.
+func TestPoolKindIsServedInAnotherVersion(t *testing.T) {
+	w := newWorld(t)
+	w.grantPoolKinds()
+	only := strings.Replace(movingPoolKind, "served: true, storage: %[2]v", "served: false, storage: %[2]v", 1)
+	w.apply(fmt.Sprintf(only, true, false))
+	flag := "--pool-kinds=" + movingPools.GroupResource().String()
+	p := w.startAllocator(flag)
+	k := w.class(declares("clusterVip", text))
+	pool := func(version, name string) {
+		t.Helper()
+		w.apply(fmt.Sprintf("{apiVersion: moving.example.com/%s, kind: MovingPool, metadata: {name: %s, namespace: %s, labels: {%q: %s, %q: %s}}}",
+			version, name, w.namespace, poolRole, controlPlane, poolClass, k.name))
+	}
+	pool("v1", "before")
+	w.odd(k).becomes(reason(controlPlane, "ClaimPending", "before"))
+	// A version beside it changes nothing; that its own one goes does.
+	w.apply(fmt.Sprintf(movingPoolKind, true, false))
+	w.apply(fmt.Sprintf(movingPoolKind, false, true))
+	select {
+	case <-p.Done():
+	case <-time.After(patience):
+		t.Fatalf("it goes on with a cache that stands still:\n%s", p.LogTail())
+	}
+	if log := p.Log(); !strings.Contains(log, "pools of kind MovingPool as moving.example.com/v2 instead of moving.example.com/v1") {
+		t.Errorf("the log does not say so:\n%s", p.LogTail())
+	}
+	w.startAllocator(flag)
+	w.apply(fmt.Sprintf("{apiVersion: moving.example.com/v2, kind: MovingPool, metadata: {name: before, namespace: %s, labels: {%q: %s, %q: another}}}",
+		w.namespace, poolRole, controlPlane, poolClass))
+	pool("v2", "after")
+	w.odd(k).becomes(reason(controlPlane, "ClaimPending", "after"))
 }
 
 // A pool kind of another provider serves like any other; what its provider says on

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/gorizond/capi-vip-allocator/test/fault"
@@ -132,6 +133,47 @@ func TestRequestHangs(t *testing.T) {
 	}
 	w.eventually("the first Cluster is served", func() error { return bothServed(w, "v000") })
 	t.Logf("the Cluster of the request that hung is served after %s", time.Since(began).Round(time.Second))
+}
+
+// Claims are made by requests that hang. Clusters which need none of them go on, and so
+// does a stop.
+func TestClaimsHang(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	w.class(gated)
+	w.pool("a", 10, 200, 0)
+	p := w.start("--max-concurrent-reconciles=100")
+	hung := w.proxy.Add(fault.Rule{Match: fault.Of("create", "ipaddressclaims"), Delay: 10 * time.Minute, DropRequest: true})
+	for i := range 105 {
+		w.create(fmt.Sprintf("v%03d", i))
+	}
+	w.eventually("requests hang", func() error {
+		if seen := hung.Seen(); seen < 16 {
+			return fmt.Errorf("%d do", seen)
+		}
+		return nil
+	})
+	manual := w.draft("manual")
+	if err := unstructured.SetNestedField(manual.Object, w.subnet+".201", "spec", "controlPlaneEndpoint", "host"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.in(observe.Clusters).Create(t.Context(), manual, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("a Cluster with an endpoint of its own is stamped", func() error {
+		cluster, err := w.get(observe.Clusters, "manual")
+		if err == nil && cluster.GetAnnotations()[observe.ControlPlaneVIP] == "" {
+			return fmt.Errorf("it is not")
+		}
+		return err
+	})
+	if happened(hung) {
+		t.Error("requests had ended by then")
+	}
+	if code, err := p.Stop(); code != 0 || err != nil {
+		t.Errorf("it ended with %d: %v", code, err)
+	}
+	hung.Remove()
 }
 
 // Cluster API's webhook is down: each patch is refused for a while, with ever longer
