@@ -18,7 +18,7 @@ const most = 10
 
 func serve(t *testing.T) *httptest.Server {
 	t.Helper()
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok"))
 	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // broken handshakes

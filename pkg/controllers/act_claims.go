@@ -79,11 +79,11 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) error {
 	name := p.cluster.Namespace + "/" + outcome.ClaimName
 	// Before there is made room: a place that is not filled soon would be given away.
-	if done, ok := h.claimSlot(p); !ok {
+	done, ok := h.claimSlot(p)
+	if !ok {
 		return nil
-	} else {
-		defer done()
 	}
+	defer done()
 	var live *ipamv1.IPAddressClaim
 	if p.snapshot.Claims[role] != nil {
 		var err error

@@ -55,7 +55,8 @@ func (c *classViews) set(key vip.ClassKey, class *clusterv1.ClusterClass, gates 
 	view := classView{resourceVersion: class.ResourceVersion, class: kube.Class(class), gates: gates}
 	view.class.Pending = view.class.Ready && gates == nil
 	for role, finding := range gates {
-		if variable, exists := view.class.Roles[role]; exists && view.class.Ready && finding.State == gate.Ungated {
+		open := finding.State == gate.Ungated || finding.State == gate.Unclear
+		if variable, exists := view.class.Roles[role]; exists && view.class.Ready && open {
 			variable.Ungated = finding.Why
 			view.class.Roles[role] = variable
 		}

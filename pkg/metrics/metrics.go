@@ -174,8 +174,8 @@ func (m *Metrics) Called(hook, result string, took time.Duration) {
 // Panicked counts a recovered panic.
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
-// Recovered, deferred, turns a panic over an object into an error, and counts and logs
-// it: one object must not cost all others their controller.
+// Recovered turns a panic over an object into an error, and counts and logs it: one object
+// must not cost all others their controller. It is to be deferred.
 func (m *Metrics) Recovered(object string, err *error) {
 	if cause := recover(); cause != nil {
 		m.panics.Inc()

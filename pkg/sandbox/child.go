@@ -161,13 +161,11 @@ func (c *child) begin(patch string) {
 // watch ends the process once the evaluation has taken too much.
 func (c *child) watch(done <-chan struct{}, limit time.Duration) {
 	began := cpuTime()
-	ticker := time.NewTicker(look)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-done:
 			return
-		case <-ticker.C:
+		case <-time.After(look):
 		}
 		why := ""
 		if cpuTime()-began > limit {

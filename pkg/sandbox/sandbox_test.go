@@ -107,20 +107,21 @@ func TestEachNamespaceHasItsTurn(t *testing.T) {
 			e.Inspect(class(t, fmt.Sprintf("tenant-%d", i), "", fmt.Sprintf("{{/* %d */}}%s", j, costly()["loop"])), func() { answered.Add(1) })
 		}
 	}
+	const roles = 2 // each is a question of its own
 	for i := range 5 {
 		honest := class(t, "other", "", fmt.Sprintf("%d{{ .clusterVip }}", i))
-		came := make(chan struct{}, len(vip.Roles()))
+		came := make(chan struct{}, roles)
 		if _, known := e.Inspect(honest, func() { came <- struct{}{} }); known {
 			t.Fatal("it is known at once")
 		}
-		for range vip.Roles() {
+		for range roles {
 			<-came
 		}
 		if found, known := e.Inspect(honest, nil); !known || found[vip.ControlPlane].State != gate.Ungated {
 			t.Errorf("known %v: %+v", known, found)
 		}
 		// Of each other namespace one was before each of its questions, at the most.
-		if before := int(answered.Load()); before > tenants*len(vip.Roles())*(i+1) {
+		if before := int(answered.Load()); before > tenants*roles*(i+1) {
 			t.Errorf("%d costly questions were answered first", before)
 		}
 	}

@@ -117,7 +117,7 @@ type ClassVariable struct {
 	// Pending says that NeededBy or Consumed is still being found out.
 	Pending bool
 	// Ungated says why Cluster API may build infrastructure before the role has its
-	// VIP; empty if the class prevents it.
+	// VIP, or why that is not certain; empty if the class prevents it.
 	Ungated string
 	// Consumed says that an enabled patch of the class uses the variable. It is known
 	// of held Clusters, and of those of which somebody asks whether they may be built.

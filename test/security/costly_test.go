@@ -13,11 +13,16 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
+
+var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
 // costlyTemplates take as much time or memory as they can get. Those of the first group
 // use the VIP, so that they have to be evaluated; the others are of no concern.
@@ -107,6 +112,20 @@ func TestCostlyClasses(t *testing.T) {
 	}
 	memory := w.watchMemory(w.allocator)
 	w.gatesAre(w.allocator, map[string]int{"unclear": unclear, "gated": clear})
+	w.until("an event says so", func() error {
+		list, err := w.Client.Resource(events).Namespace(u.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, event := range list.Items {
+			about, _, _ := unstructured.NestedString(event.Object, "involvedObject", "name")
+			message, _ := event.Object["message"].(string)
+			if about == "costly-loop" && event.Object["reason"] == "ClassUnclear" && strings.Contains(message, "patch costly could not be evaluated: it takes more than") {
+				return nil
+			}
+		}
+		return errors.New("none does")
+	})
 	other.make("beside", class)
 	w.served(other.namespace, "beside")
 	w.says(other.namespace, "beside", cpReady, "Allocated")

@@ -48,6 +48,7 @@ func TestFacesAreComplete(t *testing.T) {
 // elsewhereShown are the reasons that are in no table, and what shows them.
 var elsewhereShown = map[string]string{
 	"ClassUngated":       "playUngatedClass",
+	"ClassUnclear":       "package security: TestCostlyClasses",
 	"ClusterHeld":        "TestFacesOfAHeldCluster",
 	"PoolsOverlap":       "playPoolsThatOverlap",
 	"PropagationBlocked": "package rancher: it is an event on Clusters that Rancher or Fleet know, and no outcome",
