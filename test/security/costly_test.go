@@ -89,14 +89,14 @@ func TestCostlyClasses(t *testing.T) {
 	w.classes(class, other.namespace)
 	w.pool("", other.namespace, class, "", net+".10-"+net+".99")
 	manifest := management.BlankTemplates(u.namespace)
-	unclear, clear := 0, 0
+	unclear, gated := 0, 0
 	for uses, templates := range costlyTemplates {
 		for name, template := range templates {
 			manifest += costlyClass(u.namespace, "costly-"+name, template, false)
 			if uses {
 				unclear++
 			} else {
-				clear++
+				gated++
 			}
 		}
 	}
@@ -111,7 +111,7 @@ func TestCostlyClasses(t *testing.T) {
 			variable("extraFiles", int64(1500000000), "ingressVip", "10.1.2.3"))
 	}
 	memory := w.watchMemory(w.allocator)
-	w.gatesAre(w.allocator, map[string]int{"unclear": unclear, "gated": clear})
+	w.gatesAre(w.allocator, map[string]int{"unclear": unclear, "gated": gated})
 	w.until("an event says so", func() error {
 		list, err := w.Client.Resource(events).Namespace(u.namespace).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
@@ -152,7 +152,7 @@ func TestCostlyClasses(t *testing.T) {
 		}
 		return errors.New("it has passed over none")
 	})
-	w.gatesAre(fresh, map[string]int{"unclear": unclear, "gated": clear})
+	w.gatesAre(fresh, map[string]int{"unclear": unclear, "gated": gated})
 	memory()
 	if code, err := fresh.Stop(); code != 0 || err != nil {
 		t.Errorf("it ended with %d: %v", code, err)
