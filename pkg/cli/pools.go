@@ -215,7 +215,11 @@ func (l *look) warnings(pool *kube.Pool, crowd *crowd) []string {
 			others = append(others, other.Ref.String())
 		}
 	}
-	if slices.Sort(others); len(others) > 0 {
+	const most = 3
+	if slices.Sort(others); len(others) > most {
+		others = append(others[:most], fmt.Sprintf("%d more", len(others)-most))
+	}
+	if len(others) > 0 {
 		words = append(words, "its addresses overlap with those of "+strings.Join(others, ", "))
 	}
 	if pool.CanPin() && pool.Grace == 0 {

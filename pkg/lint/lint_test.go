@@ -2,6 +2,7 @@ package lint_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -219,5 +220,23 @@ func TestTheDocumentationNamesEveryCheck(t *testing.T) {
 	}
 	if checks := lint.Checks(); !slices.Equal(documented, checks) {
 		t.Errorf("documented\n%v\nchecks\n%v", documented, checks)
+	}
+}
+
+// Many pools with the same addresses are named a few at a time.
+func TestManyPoolsThatOverlap(t *testing.T) {
+	var texts []string
+	const count = 30
+	for i := range count {
+		texts = append(texts, fmt.Sprintf(`
+apiVersion: ipam.cluster.x-k8s.io/v1alpha2
+kind: GlobalInClusterIPPool
+metadata: {name: p%d, annotations: {vip.capi.gorizond.io/cluster-class: c, vip.capi.gorizond.io/role: ingress}}
+spec: {addresses: [10.0.0.10-10.0.0.20], prefix: 24, addressReuseGracePeriodSeconds: 120}
+`, i))
+	}
+	got := run(t, lint.Options{}, texts...)
+	if len(got) > 4*count || !strings.Contains(got[len(got)-1], "[pool-overlap]") || !strings.Contains(strings.Join(got, "\n"), "26 more pools share its addresses") {
+		t.Errorf("%d findings:\n%s", len(got), strings.Join(got, "\n"))
 	}
 }

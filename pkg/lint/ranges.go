@@ -22,12 +22,26 @@ func (l *linter) checkRanges(p *pool) {
 		l.add(p.object, addresses, Error, PoolEmpty, "no address is left: the gateway, excludedAddresses and the first and last address of the network are never handed out; extend spec.addresses")
 		return
 	}
+	reported, more, before := 0, 0, true
 	for _, other := range l.pools {
-		if other.Ref != p.Ref && other.Ranges != nil && p.Overlaps(other.Pool) {
+		switch {
+		case other == p:
+			before = false
+		case other.Ref == p.Ref || other.Ranges == nil || !p.Overlaps(other.Pool) || (other.Ours && !before):
+		case reported < maxOverlaps:
+			reported++
 			l.reportOverlap(p, other)
+		default:
+			more++
 		}
 	}
+	if more > 0 {
+		l.add(p.object, addresses, Warning, PoolOverlap, "%d more pools share its addresses", more)
+	}
 }
+
+// maxOverlaps is how many pools are named with which one pool shares addresses.
+const maxOverlaps = 3
 
 // entries is a list of spec as it was written.
 func (p *pool) entries(field string) []any {
@@ -64,7 +78,8 @@ func (l *linter) rangesReadable(p *pool) bool {
 	return false
 }
 
-// reportOverlap warns of the pair at its later pool; of a pool that is not ours, at ours.
+// reportOverlap warns of a pool that shares addresses with an earlier one, or with one that
+// is not ours.
 func (l *linter) reportOverlap(p, other *pool) {
 	shared := intersection(p.Ranges, other.Ranges)
 	if shared == "" {
@@ -76,19 +91,8 @@ func (l *linter) reportOverlap(p, other *pool) {
 			shared, other.Ref, other.file, other.line())
 		return
 	}
-	if l.index(other) < l.index(p) {
-		l.add(p.object, line, Warning, PoolOverlap, "%s is also in %s (%s:%d); each provider knows only its own pool, so give them separate ranges",
-			shared, other.Ref, other.file, other.line())
-	}
-}
-
-func (l *linter) index(p *pool) int {
-	for i := range l.pools {
-		if l.pools[i] == p {
-			return i
-		}
-	}
-	return -1
+	l.add(p.object, line, Warning, PoolOverlap, "%s is also in %s (%s:%d); each provider knows only its own pool, so give them separate ranges",
+		shared, other.Ref, other.file, other.line())
 }
 
 // intersection is the first range that both hold; empty if there is none.

@@ -149,6 +149,21 @@ func TestConsumesIsKnownLater(t *testing.T) {
 	}
 }
 
+// If it cannot be found out whether a patch uses the variable, it is waited for.
+func TestWhatCannotBeFoundOutIsConsumed(t *testing.T) {
+	e := sandbox.NewForOne()
+	defer e.Close()
+	cluster := &vip.Cluster{Namespace: "n", Name: "a"}
+	for enabledIf, want := range map[string]bool{
+		`{{ if .clusterVip }}false{{ end }}`: false,
+		costly()["loop"]:                     true,
+	} {
+		if consumes, _ := e.Consumes(class(t, "n", enabledIf, "").Spec.Patches, cluster, "clusterVip", nil); consumes != want {
+			t.Errorf("%s: %v", enabledIf, consumes)
+		}
+	}
+}
+
 // A Cluster's own values are as costly as those of its class.
 func TestCostlyValues(t *testing.T) {
 	e := sandbox.NewForOne()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -170,24 +171,29 @@ func TestHookIsHeldUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dial := func() net.Conn {
-		dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // it only holds the port
-		conn, err := dialer.DialContext(t.Context(), "tcp", loopback.Address(w.hookPort))
-		if err != nil {
-			t.Fatal(err)
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 5 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // it only holds the port
+	hold := func(n int, say string) {
+		group := new(errgroup.Group)
+		for range n {
+			group.Go(func() error {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				conn, err := dialer.DialContext(ctx, "tcp", loopback.Address(w.hookPort))
+				if err != nil {
+					return nil //nolint:nilerr // then there is no room for more of these
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+				_, err = conn.Write([]byte(say))
+				return err
+			})
 		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return conn
-	}
-	for range 60 {
-		// It says that it will send much, and sends a little.
-		if _, err := fmt.Fprintf(dial(), "POST /hooks.runtime.cluster.x-k8s.io/v1alpha1/beforeclustercreate/%s HTTP/1.1\r\nHost: hook\r\nContent-Length: 1000000\r\n\r\n{", gates.ExtensionName); err != nil {
-			t.Fatal(err)
+		if err := group.Wait(); err != nil {
+			t.Log(err)
 		}
 	}
-	for range 40 {
-		dial()
-	}
+	hold(100, "")
+	// They say that they will send much, and send a little.
+	hold(40, "POST /hooks.runtime.cluster.x-k8s.io/v1alpha1/beforeclustercreate/"+gates.ExtensionName+" HTTP/1.1\r\nHost: hook\r\nContent-Length: 1000000\r\n\r\n{")
 	for range 10 {
 		// On a connection of its own each time, as long as Cluster API waits.
 		ask := w.asker(w.hookPort)
