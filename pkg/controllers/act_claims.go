@@ -19,13 +19,9 @@ import (
 // server that is busy with them, and keep their provider from taking up the first ones.
 const claimsAtOnce = 16
 
-const (
-	// claimsInLine is how many more wait for that, each in a worker: far fewer than there
-	// are workers.
-	claimsInLine = 64
-	// lineAgain is when a Cluster tries again that found the line full.
-	lineAgain = 500 * time.Millisecond
-)
+// claimsStuck is how long no claim has been made when workers give up waiting for their
+// turn, and when they try again: a hundred times what one takes.
+const claimsStuck = time.Second
 
 // makeClaims makes the claims of all roles side by side, and brings those up to date
 // that still wait for an address: their provider may go by what is missing. What the
@@ -104,28 +100,31 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 	return err
 }
 
-// claimSlot waits for its turn to make a claim. It is not ok if too many wait already:
-// claims that the API server does not answer must not hold all workers, so the Cluster
-// tries again later. Nor is it when the process stops.
+// claimSlot waits for its turn to make a claim. It is not ok once no claim has been made
+// for a while: those that the API server does not answer must not hold all workers, so the
+// Cluster tries again later. Nor is it when the process stops.
 func (h *handler) claimSlot(p *pass) (done func(), ok bool) {
-	done = func() { <-h.making }
-	select {
-	case h.making <- struct{}{}:
-		return done, true
-	default:
-	}
-	select {
-	case h.inLine <- struct{}{}:
-		defer func() { <-h.inLine }()
-	default:
-		h.wakeIn(p.cluster.Namespace, p.cluster.Name, lineAgain)
-		return nil, false
-	}
-	select {
-	case h.making <- struct{}{}:
-		return done, true
-	case <-h.stopping:
-		return nil, false
+	moved := func() { h.claimed.Store(time.Now().UnixNano()) }
+	done = func() { <-h.making; moved() }
+	for {
+		select {
+		case h.making <- struct{}{}:
+			moved()
+			return done, true
+		default:
+		}
+		if time.Since(time.Unix(0, h.claimed.Load())) >= claimsStuck {
+			h.wakeIn(p.cluster.Namespace, p.cluster.Name, claimsStuck)
+			return nil, false
+		}
+		select {
+		case h.making <- struct{}{}:
+			moved()
+			return done, true
+		case <-h.stopping:
+			return nil, false
+		case <-time.After(claimsStuck):
+		}
 	}
 }
 

@@ -97,7 +97,8 @@ func publishing(ingress *vip.Outcome) *pass {
 func TestAPlaceIsTakenWithTheSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, _ := newTestHandler(t) // without Claims: the pass ends by a panic, which is recovered
-		h.making, h.inLine = make(chan struct{}), make(chan struct{}, 1)
+		h.making = make(chan struct{})
+		h.claimed.Store(time.Now().UnixNano())
 		p := changing()
 		p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
 		go h.makeClaims(p)
@@ -111,23 +112,33 @@ func TestAPlaceIsTakenWithTheSlot(t *testing.T) {
 	})
 }
 
-// Claims that the API server does not answer hold no more workers than there is room for
-// in the line.
-func TestAFullLineHoldsNoWorker(t *testing.T) {
-	h, _ := newTestHandler(t)
-	h.making, h.inLine = make(chan struct{}), make(chan struct{})
-	p := changing()
-	p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
-	if errs := h.makeClaims(p); errors.Join(errs...) != nil || h.memory.unseen(somePool) != 0 {
-		t.Errorf("%v, %d claims", errs, h.memory.unseen(somePool))
-	}
-	// A stop waits for nobody's claims.
-	stopping := make(chan struct{})
-	close(stopping)
-	h.inLine, h.stopping = make(chan struct{}, 1), stopping
-	if errs := h.makeClaims(p); errors.Join(errs...) != nil {
-		t.Error(errs)
-	}
+// Claims that the API server does not answer hold no workers for long.
+func TestClaimsThatHangHoldNoWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := newTestHandler(t)
+		h.making = make(chan struct{}, 1)
+		h.making <- struct{}{} // one hangs
+		h.claimed.Store(time.Now().UnixNano())
+		p := changing()
+		p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
+		for _, wait := range []time.Duration{claimsStuck, 0} {
+			began := time.Now()
+			if errs := h.makeClaims(p); errors.Join(errs...) != nil || h.memory.unseen(somePool) != 0 {
+				t.Errorf("%v, %d claims", errs, h.memory.unseen(somePool))
+			}
+			if took := time.Since(began); took != wait {
+				t.Errorf("it waited %s, want %s", took, wait)
+			}
+		}
+		// A stop waits for nobody's claims.
+		h.claimed.Store(time.Now().UnixNano())
+		stopping := make(chan struct{})
+		h.stopping = stopping
+		close(stopping)
+		if errs := h.makeClaims(p); errors.Join(errs...) != nil {
+			t.Error(errs)
+		}
+	})
 }
 
 func TestAVIPWaitsForAClaimThatIsMade(t *testing.T) {

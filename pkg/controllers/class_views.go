@@ -24,6 +24,8 @@ type classView struct {
 	class           vip.Class
 	// gates are those of the newest version of the class that was inspected; nil until one was.
 	gates map[vip.Role]gate.Finding
+	// patches reads the patches for a role, the first time that it is called.
+	patches map[vip.Role]func() *gate.Patches
 }
 
 func newClassViews() *classViews { return &classViews{views: map[vip.ClassKey]classView{}} }
@@ -52,7 +54,10 @@ func (c *classViews) inspected(key vip.ClassKey, class *clusterv1.ClusterClass, 
 }
 
 func (c *classViews) set(key vip.ClassKey, class *clusterv1.ClusterClass, gates map[vip.Role]gate.Finding) classView {
-	view := classView{resourceVersion: class.ResourceVersion, class: kube.Class(class), gates: gates}
+	view := classView{resourceVersion: class.ResourceVersion, class: kube.Class(class), gates: gates, patches: map[vip.Role]func() *gate.Patches{}}
+	for role, variable := range view.class.Roles {
+		view.patches[role] = sync.OnceValue(func() *gate.Patches { return gate.NewPatches(class.Spec.Patches, variable.Path) })
+	}
 	view.class.Pending = view.class.Ready && gates == nil
 	for role, finding := range gates {
 		open := finding.State == gate.Ungated || finding.State == gate.Unclear

@@ -34,8 +34,8 @@ type handler struct {
 	metrics  *metrics.Metrics
 	// making holds an element for each claim that is being made.
 	making chan struct{}
-	// inLine holds one for each that waits to be made.
-	inLine chan struct{}
+	// claimed is when that changed last, in nanoseconds of Unix time.
+	claimed atomic.Int64
 	// publishing counts the patches of Clusters that are under way.
 	publishing atomic.Int32
 }

@@ -120,17 +120,18 @@ func (o *observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) 
 	if namespace, name := s.Cluster.Namespace, s.Cluster.Name; o.wake != nil {
 		then = func() { o.wake(namespace, name) }
 	}
+	patches := o.views.of(s.Cluster.Class, class).patches
 	// The view of the class is shared by all its Clusters.
 	s.Class.Roles = maps.Clone(s.Class.Roles)
 	for role, variable := range s.Class.Roles {
 		if asked && variable.Declared {
-			consumes, known := o.evaluator.Consumes(class.Spec.Patches, &s.Cluster, variable.Path, then)
+			consumes, known := o.evaluator.Consumes(patches[role](), &s.Cluster, then)
 			// Until it is known, and if it cannot be known, every role is waited for.
 			variable.Consumed, variable.Pending = consumes || !known, !known
 		}
 		if disabled && role == vip.Ingress && s.Cluster.VariableAt(variable.Path) != "" {
 			var known bool
-			variable.NeededBy, variable.Unclear, known = o.evaluator.NeededBy(class.Spec.Patches, &s.Cluster, variable.Path, then)
+			variable.NeededBy, variable.Unclear, known = o.evaluator.NeededBy(patches[role](), &s.Cluster, then)
 			variable.Pending = variable.Pending || !known
 		}
 		s.Class.Roles[role] = variable

@@ -72,7 +72,7 @@ func Register(ctx, writes context.Context, o Options) error {
 	h := &handler{
 		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, crowd: crowd, waiters: newWaiters(),
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
-		making: make(chan struct{}, claimsAtOnce), inLine: make(chan struct{}, claimsInLine),
+		making: make(chan struct{}, claimsAtOnce),
 	}
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	pools := newPoolReporter(o.Recorder, o.Pools, o.Metrics)

@@ -139,8 +139,11 @@ func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
 func keepPending(p *pass, old map[string]vip.Condition) {
 	class := &p.snapshot.Class
 	for role, outcome := range p.decision.Roles {
+		pending := class.Roles[role].Pending
 		condition, existed := old[role.ConditionType()]
-		if class.Roles[role].Pending || (class.Pending && existed && condition.Reason == outcome.Reason) {
+		same := existed && condition.Reason == outcome.Reason
+		// A role that is switched off is not, before it is known whether it can be.
+		if (pending || class.Pending) && same || pending && outcome.Reason == vip.Disabled {
 			keep(p.decision.Conditions, old, role.ConditionType())
 		}
 	}

@@ -17,15 +17,14 @@ const sampleAddress = "192.0.2.1"
 // enabledIf that asks for what is only known while infrastructure is generated
 // is taken to be true.
 func Consumes(patches []clusterv1.ClusterClassPatch, cluster *vip.Cluster, path string) bool {
-	if consumes, sure := ConsumesByText(patches, path); sure {
+	p := NewPatches(patches, path)
+	if consumes, sure := p.Consumes(); sure {
 		return consumes
 	}
-	return Evaluator{}.Consumes(NewQuestion(patches, cluster, path))
+	return Evaluator{}.Consumes(p.Question(cluster))
 }
 
-// ConsumesByText is Consumes as far as the text of the patches tells. It is not sure
-// where an enabledIf has to be run.
-func ConsumesByText(patches []clusterv1.ClusterClassPatch, path string) (consumes, sure bool) {
+func consumesByText(patches []clusterv1.ClusterClassPatch, path string) (consumes, sure bool) {
 	sure = true
 	for i := range patches {
 		patch := &patches[i]
@@ -43,7 +42,7 @@ func ConsumesByText(patches []clusterv1.ClusterClassPatch, path string) (consume
 	return false, sure
 }
 
-// Consumes runs what ConsumesByText leaves open.
+// Consumes runs what the text leaves open.
 func (e Evaluator) Consumes(q *Question) bool {
 	path := q.Path
 	with, without := newInputs(&q.Cluster, ""), newInputs(&q.Cluster, path)

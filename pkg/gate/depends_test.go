@@ -61,7 +61,7 @@ func TestAQuestionHoldsWhatCanBeSeen(t *testing.T) {
 		{"the Cluster", []clusterv1.ClusterClassPatch{patch("{{ .builtin.cluster.name }}", "{{ .clusterVip }}")}, 1, true},
 		{"everything", []clusterv1.ClusterClassPatch{patch("", "{{ toJson . }}")}, 3, true},
 	} {
-		q := NewQuestion(test.patches, cluster, "clusterVip")
+		q := NewPatches(test.patches, "clusterVip").Question(cluster)
 		if len(q.Cluster.Variables) != test.variables || (q.Cluster.UID != "") != test.cluster {
 			t.Errorf("%s: %+v", test.name, q.Cluster)
 		}

@@ -191,7 +191,7 @@ func holder(e *effect, gates []*effect) *effect {
 }
 
 // NotEvaluated is the finding for a class whose evaluation was given up, at the patch if
-// one is named, for the reason why. It runs nothing.
+// one is named, for the reason why. It runs no template.
 func NotEvaluated(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role, patch, why string) Finding {
 	s := newSubject(class, view, role)
 	if s.definition == nil && !slices.ContainsFunc(class.Spec.Patches, func(p clusterv1.ClusterClassPatch) bool {

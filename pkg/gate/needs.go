@@ -14,29 +14,25 @@ import (
 //
 // External patches cannot be read from here and are taken not to need it.
 func NeededBy(patches []clusterv1.ClusterClassPatch, cluster *vip.Cluster, path string) string {
-	if patch, sure := NeededByText(patches, path); sure {
+	p := NewPatches(patches, path)
+	if patch, sure := p.NeededBy(); sure {
 		return patch
 	}
-	return Evaluator{}.NeededBy(NewQuestion(patches, cluster, path))
+	return Evaluator{}.NeededBy(p.Question(cluster))
 }
 
-// NeededByText is NeededBy as far as the text of the patches tells. It is not sure
-// where a template has to be run.
-func NeededByText(patches []clusterv1.ClusterClassPatch, path string) (name string, sure bool) {
-	for i := range patches {
-		patch := &patches[i]
-		switch {
-		case patch.External != nil || !patchDepends(patch, path):
-		case patch.EnabledIf == "" && readsVariable(patch, path):
-			return patch.Name, true
-		default:
-			return "", false
-		}
+// neededByText looks at the first of the relevant patches, since the first one counts.
+func neededByText(relevant []clusterv1.ClusterClassPatch, path string) (name string, sure bool) {
+	if len(relevant) == 0 {
+		return "", true
 	}
-	return "", true
+	if first := &relevant[0]; first.EnabledIf == "" && readsVariable(first, path) {
+		return first.Name, true
+	}
+	return "", false
 }
 
-// NeededBy runs what NeededByText leaves open.
+// NeededBy runs what the text leaves open.
 func (e Evaluator) NeededBy(q *Question) string {
 	with, without := newInputs(&q.Cluster, ""), newInputs(&q.Cluster, q.Path)
 	for i := range q.Patches {

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -30,15 +31,17 @@ import (
 // object of more than 1.5 MiB.
 const (
 	maxBody        = 3 << 20  // bytes
-	smallBody      = 64 << 10 // bytes; nearly every Cluster is smaller
+	smallBody      = 32 << 10 // bytes; nearly every Cluster is smaller
 	maxHeaders     = 32 << 10
 	maxConnections = 100
 	maxStreams     = 16 // requests at once on one connection
-	maxLarge       = 16 // requests with a body that is not small, at once in memory
+	maxLarge       = 8  // requests with a body that is not small, at once in memory
 	maxRequests    = 32 // requests that are being answered at once
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
-	writeTimeout   = 10 * time.Second
+	// Whoever sends a large body is to send it without a pause.
+	largeTimeout = 2 * time.Second
+	writeTimeout = 10 * time.Second
 	// While a Cluster waits Cluster API asks every few seconds.
 	idleTimeout  = 10 * time.Second
 	drainTimeout = 5 * time.Second
@@ -207,8 +210,12 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, done
 	case <-r.Context().Done():
 		return nil, done, r.Context().Err()
 	}
-	rest, err := io.ReadAll(bounded)
-	return append(body, rest...), done, err
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(largeTimeout)); err != nil {
+		return nil, done, err
+	}
+	buffer := bytes.NewBuffer(body)
+	_, err = buffer.ReadFrom(bounded)
+	return buffer.Bytes(), done, err
 }
 
 // guarded turns a panic into a refusal: what is wrong with one Cluster must keep

@@ -52,7 +52,12 @@ func recovering[T any](handler func(old, current *T)) func(old, current *T) {
 	return func(old, current *T) {
 		defer func() {
 			if cause := recover(); cause != nil {
-				logrus.WithField("panic", cause).Errorf("Recovered from a panic over an event of a %T\n%s", current, debug.Stack())
+				object := any(current)
+				if current == nil {
+					object = old
+				}
+				name, _ := cache.MetaNamespaceKeyFunc(object)
+				logrus.WithField("panic", cause).Errorf("Recovered from a panic over an event of %T %s\n%s", object, name, debug.Stack())
 			}
 		}()
 		handler(old, current)

@@ -36,8 +36,10 @@ type follower struct {
 	onDenied func(kind Kind, denied bool)
 
 	wake chan struct{}
-	// backoff says when to try again. Only run's loop uses it.
+	// backoff says when to try again; started is when following began. Only run's loop
+	// uses them.
 	backoff wait.Backoff
+	started time.Time
 	mu      sync.RWMutex
 	// known says that it was seen whether there is a CRD.
 	known bool
@@ -137,20 +139,32 @@ func (f *follower) poke() {
 // again later.
 func (f *follower) update(ctx context.Context, served bool) (again bool) {
 	f.mu.RLock()
-	following, broken := f.informer != nil, f.broken
+	following, err := f.informer != nil, f.broken
+	before := [...]bool{f.known, f.denied, following}
 	f.mu.RUnlock()
-	if following && (!served || broken != nil) {
-		f.end()
-		following = false
-	}
-	err := broken
-	if served && !following && err == nil {
+	if served && !following {
 		err = f.start(ctx)
 	}
+	// What is denied is known before its targets are forgotten, or they would be thought gone.
 	f.note(served, err)
-	f.onSync()
+	if following && (!served || err != nil) {
+		f.end()
+		if time.Since(f.started) > steady {
+			f.backoff = retries()
+		}
+	}
+	f.mu.RLock()
+	now := [...]bool{f.known, f.denied, f.informer != nil}
+	f.mu.RUnlock()
+	if now != before {
+		f.onSync()
+	}
 	return served && err != nil
 }
+
+// steady is how long a kind must have been followed for back-off to begin anew: one that
+// may be listed and not watched is given up again and again.
+const steady = time.Minute
 
 // note remembers, and says once each time, whether the kind is served and may not be
 // listed. A CRD that has just come or gone is no news.
@@ -183,7 +197,7 @@ func (f *follower) start(ctx context.Context) error {
 	f.mu.Lock()
 	f.informer, f.stop, f.broken = informer, stop, nil
 	f.mu.Unlock()
-	f.backoff = retries()
+	f.started = time.Now()
 	go informer.RunWithContext(following)
 	go func() {
 		if cache.WaitFor(following, "", informer.HasSyncedChecker()) {

@@ -94,7 +94,7 @@ func serve() error {
 	if err := limitMemory(MaxMemory); err != nil {
 		return fmt.Errorf("limit memory: %w", err)
 	}
-	c := &child{out: json.NewEncoder(os.Stdout), base: usedMemory()}
+	c := &child{out: json.NewEncoder(os.Stdout)}
 	in := json.NewDecoder(os.Stdin)
 	for {
 		var r request
@@ -108,21 +108,23 @@ func serve() error {
 }
 
 type child struct {
-	base uint64 // bytes
-
-	mu    sync.Mutex
-	out   *json.Encoder
-	patch string
+	mu       sync.Mutex
+	out      *json.Encoder
+	patch    string
+	answered bool
 }
 
 func (c *child) answer(r *request) {
-	c.patch = ""
+	c.mu.Lock()
+	c.patch, c.answered = "", false
+	c.mu.Unlock()
 	done := make(chan struct{})
 	defer close(done)
-	go c.watch(done, r.Limit)
+	go c.watch(done, r.Limit, cpuTime(), usedMemory())
 	answer := c.evaluate(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.answered = true
 	_ = c.out.Encode(reply{Answer: &answer}) // the parent is gone, and so is its end of the input
 }
 
@@ -159,8 +161,7 @@ func (c *child) begin(patch string) {
 }
 
 // watch ends the process once the evaluation has taken too much.
-func (c *child) watch(done <-chan struct{}, limit time.Duration) {
-	began := cpuTime()
+func (c *child) watch(done <-chan struct{}, limit, began time.Duration, base uint64) {
 	for {
 		select {
 		case <-done:
@@ -170,11 +171,15 @@ func (c *child) watch(done <-chan struct{}, limit time.Duration) {
 		why := ""
 		if cpuTime()-began > limit {
 			why = fmt.Sprintf("it takes more than %d ms of CPU time", limit.Milliseconds())
-		} else if usedMemory() > c.base+MaxMemory {
+		} else if usedMemory() > base+MaxMemory {
 			why = overMemory
 		}
 		if why != "" {
 			c.mu.Lock() // for ever: this is the last reply
+			if c.answered {
+				c.mu.Unlock()
+				return
+			}
 			_ = c.out.Encode(reply{Answer: &Answer{Unclear: why, Patch: c.patch}})
 			os.Exit(0)
 		}

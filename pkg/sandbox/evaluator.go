@@ -26,12 +26,10 @@ const (
 	failedFor = 10 * time.Second
 	// idle is how long the child lives on without a question. It holds some 30 MiB.
 	idle = 10 * time.Second
-	// restAfterOverrun is how long a namespace has no turn after a question that took too
-	// much: whoever asks such questions again and again gets a quarter of one CPU.
-	restAfterOverrun = 3 * MaxTime
-	// queued is how many questions of one namespace wait at most if nobody is to be woken
-	// by their answers.
-	queued = 100
+	// long is an evaluation after which its namespace has no turn for restFactor times as
+	// long: whoever asks such questions again and again gets a quarter of one CPU.
+	long       = 50 * time.Millisecond
+	restFactor = 3
 	// maxOverruns is how many questions that take too much one user waits for as long, which
 	// is a few seconds. Later ones are given a tenth of the time.
 	maxOverruns = 10
@@ -43,7 +41,7 @@ type Evaluator struct {
 	// patient says that questions are waited for; overruns counts those that took too much.
 	patient  bool
 	overruns int
-	answers  *cache.LRUExpireCache
+	answers  *cache.LRUExpireCache // of remembrances
 
 	// added tells the worker of another question.
 	added chan struct{}
@@ -53,6 +51,13 @@ type Evaluator struct {
 	running bool
 	child   *process
 	idle    *time.Timer
+}
+
+// remembrance is an answer that is known. If there was none it is known until it expires.
+type remembrance struct {
+	answer  Answer
+	failed  bool
+	expires time.Time
 }
 
 // New returns an Evaluator that serves many who do not trust each other. Its child
@@ -97,10 +102,18 @@ func (e *Evaluator) Inspect(class *clusterv1.ClusterClass, then func()) (finding
 			asked.Annotations[role.VariableAnnotation()] = name
 		}
 	}
+	text, err := json.Marshal(asked)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	hash := sha256.Sum256(text)
 	view := kube.Class(class)
 	findings, known = map[vip.Role]gate.Finding{}, true
 	for _, role := range vip.Roles() {
-		answer, answered := e.ask(class.Namespace, &request{Ask: askInspect, Role: role, Class: asked}, then)
+		answer, answered := e.ask(question{
+			subject: "class " + class.Namespace + "/" + class.Name + " " + string(role), namespace: class.Namespace,
+			key: string(role) + string(hash[:]), request: &request{Ask: askInspect, Role: role, Class: asked}, then: then,
+		})
 		if findings[role] = answer.Finding; answer.Unclear != "" {
 			findings[role] = gate.NotEvaluated(class, &view, role, answer.Patch, answer.Unclear)
 		}
@@ -112,76 +125,86 @@ func (e *Evaluator) Inspect(class *clusterv1.ClusterClass, then func()) (finding
 // Consumes tells whether a patch of the class, enabled once the VIP stands at the path,
 // works with the variable there. If that cannot be found out the answer is yes. known and
 // then are those of Inspect.
-func (e *Evaluator) Consumes(patches []clusterv1.ClusterClassPatch, cluster *vip.Cluster, path string, then func()) (consumes, known bool) {
-	if consumes, sure := gate.ConsumesByText(patches, path); sure {
+func (e *Evaluator) Consumes(patches *gate.Patches, cluster *vip.Cluster, then func()) (consumes, known bool) {
+	if consumes, sure := patches.Consumes(); sure {
 		return consumes, true
 	}
-	answer, known := e.ask(cluster.Namespace, &request{Ask: askConsumes, Question: gate.NewQuestion(patches, cluster, path)}, then)
+	answer, known := e.ask(ofCluster(askConsumes, patches.Question(cluster), cluster, then))
 	return answer.Consumed || answer.Unclear != "", known
 }
 
 // NeededBy names the first patch that would fail, or render nonsense, without the value
 // at the path; it is empty if none would. If it cannot be found out, unclear says why,
 // and patch, if it is known, of which patch. known and then are those of Inspect.
-func (e *Evaluator) NeededBy(patches []clusterv1.ClusterClassPatch, cluster *vip.Cluster, path string, then func()) (patch, unclear string, known bool) {
-	if patch, sure := gate.NeededByText(patches, path); sure {
+func (e *Evaluator) NeededBy(patches *gate.Patches, cluster *vip.Cluster, then func()) (patch, unclear string, known bool) {
+	if patch, sure := patches.NeededBy(); sure {
 		return patch, "", true
 	}
-	answer, known := e.ask(cluster.Namespace, &request{Ask: askNeededBy, Question: gate.NewQuestion(patches, cluster, path)}, then)
+	answer, known := e.ask(ofCluster(askNeededBy, patches.Question(cluster), cluster, then))
 	if answer.Unclear != "" {
 		return answer.Patch, answer.Unclear, known
 	}
 	return answer.NeededBy, "", known
 }
 
+// question is what is asked, by whom, and what is called once it can be answered.
+type question struct {
+	subject, namespace, key string
+	request                 *request
+	then                    func()
+}
+
+func ofCluster(what ask, q *gate.Question, cluster *vip.Cluster, then func()) question {
+	subject := string(what) + " " + cluster.Namespace + "/" + cluster.Name + " " + q.Path
+	if then == nil {
+		subject += " by who asks again" // and must not take the place of who is to be woken
+	}
+	return question{
+		subject: subject, namespace: cluster.Namespace,
+		// Not shared with other namespaces, for whose turns one would have to wait.
+		key: string(what) + cluster.Namespace + " " + q.Key(), request: &request{Ask: what, Question: q}, then: then,
+	}
+}
+
 // ask returns the answer if it is known. A patient Evaluator always waits for it.
-func (e *Evaluator) ask(namespace string, r *request, then func()) (answer Answer, known bool) {
+func (e *Evaluator) ask(q question) (answer Answer, known bool) {
 	if e.patient {
-		came := make(chan Answer, 1)
-		if answer, known := e.submit(namespace, r, func(a Answer, _ error) { came <- a }); known {
+		came := make(chan struct{})
+		q.then = func() { close(came) }
+		if answer, known := e.submit(q); known {
 			return answer, true
 		}
-		return <-came, true
+		<-came
+		q.then = nil
+		return e.submit(q)
 	}
-	var done func(Answer, error)
-	if then != nil {
-		done = func(_ Answer, err error) {
+	return e.submit(q)
+}
+
+// submit returns the answer if it is known, and otherwise has the question answered.
+func (e *Evaluator) submit(q question) (answer Answer, known bool) {
+	if found, ok := e.answers.Get(q.key); ok {
+		known := found.(remembrance)
+		if known.failed && q.then != nil && !e.patient {
+			time.AfterFunc(time.Until(known.expires), q.then)
+		}
+		return known.answer, true
+	}
+	var done func(failed bool)
+	if then := q.then; then != nil {
+		done = func(failed bool) {
 			then()
-			if err != nil {
+			if failed && !e.patient {
 				time.AfterFunc(failedFor, then)
 			}
 		}
 	}
-	return e.submit(namespace, r, done)
-}
-
-// submit returns the answer if it is known, and otherwise has the question answered.
-func (e *Evaluator) submit(namespace string, r *request, done func(Answer, error)) (answer Answer, known bool) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return Answer{Unclear: err.Error()}, true
-	}
-	hash := sha256.Sum256(text)
-	key := string(hash[:])
-	if known, ok := e.answers.Get(key); ok {
-		return known.(Answer), true
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j := e.queue.jobs[key]
-	if j == nil {
-		if done == nil && len(e.queue.waiting[namespace]) >= queued {
-			return Answer{}, false
-		}
-		j = &job{key: key, namespace: namespace, request: r}
-		e.queue.add(j)
-		select {
-		case e.added <- struct{}{}:
-		default:
-		}
-	}
-	if done != nil {
-		j.done = append(j.done, done)
+	e.queue.ask(q.subject, q.namespace, q.key, q.request, done)
+	select {
+	case e.added <- struct{}{}:
+	default:
 	}
 	if !e.running {
 		e.running = true
@@ -210,40 +233,53 @@ func (e *Evaluator) work() {
 			}
 			continue
 		}
-		e.finish(j)
+		e.answer(j)
 	}
 }
 
-// finish answers the question and says so to all who asked it.
-func (e *Evaluator) finish(j *job) {
+// answer answers the question and says so to all who asked it.
+func (e *Evaluator) answer(j *job) {
 	j.request.Limit = MaxTime
 	if e.patient && e.overruns >= maxOverruns {
 		j.request.Limit = MaxTime / 10
 	}
+	began := time.Now()
 	answer, err := e.evaluate(j.request)
-	lasts, overrun := rememberedFor, answer.Unclear != ""
-	if err != nil {
-		logrus.WithError(err).WithField("namespace", j.namespace).Warn("Cannot evaluate the templates of a ClusterClass; trying again")
-		lasts, answer = failedFor, Answer{Unclear: err.Error()}
-	}
-	if overrun {
+	took := time.Since(began)
+	if answer.Unclear != "" {
 		e.overruns++
 	}
-	e.answers.Add(j.key, answer, lasts)
-	e.mu.Lock()
-	delete(e.queue.jobs, j.key)
-	if overrun && !e.patient {
-		e.queue.rest(j.namespace, time.Now(), restAfterOverrun)
+	known := remembrance{answer: answer, failed: err != nil}
+	lasts := rememberedFor
+	if err != nil {
+		logrus.WithError(err).WithField("namespace", j.namespace).Warn("Cannot evaluate the templates of a ClusterClass; trying again")
+		lasts, known.answer = failedFor, Answer{Unclear: err.Error()}
 	}
-	done := j.done
+	known.expires = time.Now().Add(lasts)
+	e.answers.Add(j.key, known, lasts)
+	e.mu.Lock()
+	done := e.queue.finish(j)
+	if took > long && !e.patient {
+		e.queue.rest(j.namespace, time.Now(), restFactor*took)
+	}
 	e.mu.Unlock()
-	for _, tell := range done {
-		tell(answer, err)
+	for _, call := range done {
+		call(err != nil)
 	}
 }
 
-// evaluate is called by work alone.
+// evaluate is called by work alone. A child that has answered before is held to have
+// brought something along if it reaches a bound: a fresh one decides.
 func (e *Evaluator) evaluate(r *request) (Answer, error) {
+	fresh := e.child == nil
+	answer, err := e.evaluateOnce(r)
+	if !fresh && (err != nil || answer.Unclear != "") {
+		return e.evaluateOnce(r)
+	}
+	return answer, err
+}
+
+func (e *Evaluator) evaluateOnce(r *request) (Answer, error) {
 	if e.child == nil {
 		child, err := startProcess()
 		if err != nil {

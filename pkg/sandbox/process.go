@@ -17,10 +17,10 @@ const patience = 10 * time.Second
 // process is a child process. It ends with its parent: its input ends then, and what it is
 // evaluating meanwhile ends at its bounds.
 type process struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *json.Decoder
-	stderr tail
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *json.Decoder
+	said tail // on standard error
 }
 
 func startProcess() (*process, error) {
@@ -32,7 +32,7 @@ func startProcess() (*process, error) {
 	// Whatever is in our environment is of no use to templates. One arena of the C library:
 	// each would reserve address space that is counted as used.
 	p.cmd.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none", "MALLOC_ARENA_MAX=1"}
-	p.cmd.Stderr = &p.stderr
+	p.cmd.Stderr = &p.said
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("input of the child: %w", err)
 	}
@@ -73,7 +73,7 @@ func (p *process) ask(r *request) (answer Answer, alive bool, err error) {
 	}
 	inTime := timeout.Stop()
 	p.end()
-	said := p.stderr.String()
+	said := p.said.text.String()
 	switch {
 	case !inTime:
 		return Answer{}, false, fmt.Errorf("evaluate templates: no answer after %s", patience)
@@ -86,13 +86,13 @@ func (p *process) ask(r *request) (answer Answer, alive bool, err error) {
 }
 
 // tail keeps the beginning of what a process says on its way out.
-type tail struct{ bytes.Buffer }
+type tail struct{ text bytes.Buffer }
 
 // Write implements io.Writer.
 func (t *tail) Write(data []byte) (int, error) {
 	const most = 1000
-	if room := most - t.Len(); room > 0 {
-		t.Buffer.Write(data[:min(room, len(data))])
+	if room := most - t.text.Len(); room > 0 {
+		t.text.Write(data[:min(room, len(data))])
 	}
 	return len(data), nil
 }

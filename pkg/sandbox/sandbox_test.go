@@ -132,10 +132,11 @@ func TestConsumesIsKnownLater(t *testing.T) {
 	e := sandbox.New()
 	defer e.Close()
 	c := class(t, "n", `{{ if .clusterVip }}true{{ end }}`, "")
-	cluster := &vip.Cluster{Namespace: "n", Name: "a"}
+	patches := gate.NewPatches(c.Spec.Patches, "clusterVip")
 	came := make(chan struct{}, 10)
-	for range 10 {
-		if _, known := e.Consumes(c.Spec.Patches, cluster, "clusterVip", func() { came <- struct{}{} }); known {
+	cluster := func(i int) *vip.Cluster { return &vip.Cluster{Namespace: "n", Name: fmt.Sprint(i)} }
+	for i := range 10 {
+		if _, known := e.Consumes(patches, cluster(i), func() { came <- struct{}{} }); known {
 			t.Fatal("it is known at once")
 		}
 	}
@@ -143,8 +144,7 @@ func TestConsumesIsKnownLater(t *testing.T) {
 		<-came
 	}
 	// Another Cluster of which the patch sees nothing has the same answer.
-	cluster.Name = "b"
-	if consumes, known := e.Consumes(c.Spec.Patches, cluster, "clusterVip", nil); !known || !consumes {
+	if consumes, known := e.Consumes(patches, cluster(11), nil); !known || !consumes {
 		t.Errorf("consumes %v, known %v", consumes, known)
 	}
 }
@@ -158,7 +158,7 @@ func TestWhatCannotBeFoundOutIsConsumed(t *testing.T) {
 		`{{ if .clusterVip }}false{{ end }}`: false,
 		costly()["loop"]:                     true,
 	} {
-		if consumes, _ := e.Consumes(class(t, "n", enabledIf, "").Spec.Patches, cluster, "clusterVip", nil); consumes != want {
+		if consumes, _ := e.Consumes(gate.NewPatches(class(t, "n", enabledIf, "").Spec.Patches, "clusterVip"), cluster, nil); consumes != want {
 			t.Errorf("%s: %v", enabledIf, consumes)
 		}
 	}
@@ -173,7 +173,7 @@ func TestCostlyValues(t *testing.T) {
 		cluster := &vip.Cluster{Namespace: "n", Name: "a", Variables: []vip.Variable{
 			{Name: "n", Value: []byte(number)}, {Name: "clusterVip", Value: []byte(`"10.0.0.1"`)},
 		}}
-		patch, unclear, _ := e.NeededBy(c.Spec.Patches, cluster, "clusterVip", nil)
+		patch, unclear, _ := e.NeededBy(gate.NewPatches(c.Spec.Patches, "clusterVip"), cluster, nil)
 		if patch != "p" || unclear != want {
 			t.Errorf("n = %s: patch %q, unclear %q", number, patch, unclear)
 		}
