@@ -29,6 +29,7 @@ func startProcess() (*process, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	p := &process{cmd: exec.Command(path, argument)}
+	p.cmd.Args[0] = "capi-vip-allocator" // for those who list processes
 	// Whatever is in our environment is of no use to templates. One arena of the C library:
 	// each would reserve address space that is counted as used.
 	p.cmd.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none", "MALLOC_ARENA_MAX=1"}
