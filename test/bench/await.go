@@ -44,6 +44,18 @@ func (r *recorder) finished(namespace string) int {
 	return count
 }
 
+// boundIn returns how many claims of a namespace are bound.
+func (r *recorder) boundIn(namespace string) (count int) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for key, claim := range r.claims {
+		if key.Namespace == namespace && claim.Status.AddressRef.Name != "" {
+			count++
+		}
+	}
+	return count
+}
+
 // timelines returns what is known of all Clusters of a namespace.
 func (r *recorder) timelines(namespace string) map[types.NamespacedName]timeline {
 	r.mutex.Lock()

@@ -52,11 +52,7 @@ func (b Backlog) Ratio(s Served) float64 { return s.Ours.Seconds() / b.Provider.
 func (s Served) BoundRatio() float64 { return s.Ours.Seconds() / s.Bound.Seconds() }
 
 // backlogs measures the backlog of every gate, several times.
-func (w *world) backlogs(ctx context.Context, o Options) ([]Backlog, error) {
-	installed, err := w.installGates(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("install the gates: %w", err)
-	}
+func (w *world) backlogs(ctx context.Context, o Options, installed allocator.Options) ([]Backlog, error) {
 	var all []Backlog
 	for i := 1; i <= repeats; i++ {
 		w.say("backlog %d: both claims of %d waiting clusters, by a script", i, o.Backlog)

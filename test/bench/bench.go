@@ -21,7 +21,8 @@ type Options struct {
 	Script   bool          // put a script that allocates, see Round, between the two
 	Alone    int           // how many Clusters are created one after another, each alone; 0 leaves that out
 	Backlog  int           // how many Clusters wait for an allocator that starts late; 0 leaves that out
-	Gates    []gates.Gate  // of the backlog
+	Gates    []gates.Gate  // of the backlog, and of the Clusters that are built
+	Built    bool          // measure until infrastructure exists, in each round
 	Quiet    time.Duration // how long to listen when nothing changes; 0 leaves that out
 	Progress io.Writer     // one line per step
 }
@@ -32,6 +33,7 @@ type Report struct {
 	Rounds  []Round
 	Alone   Alone
 	Backlog []Backlog
+	Built   []Built
 }
 
 // Round is the floor and the allocator after one another, from equal starts.
@@ -62,13 +64,24 @@ func Run(ctx context.Context, cluster *management.Cluster, o Options) (*Report, 
 		}
 		report.Rounds = append(report.Rounds, round)
 	}
+	var installed allocator.Options
+	if o.Built || o.Backlog > 0 {
+		if installed, err = w.installGates(ctx); err != nil {
+			return nil, fmt.Errorf("install the gates: %w", err)
+		}
+	}
+	if o.Built {
+		if report.Built, err = w.built(ctx, o, installed); err != nil {
+			return nil, err
+		}
+	}
 	if o.Alone > 0 {
 		if report.Alone, err = w.alone(ctx, o.Alone); err != nil {
 			return nil, fmt.Errorf("one cluster alone: %w", err)
 		}
 	}
 	if o.Backlog > 0 {
-		if report.Backlog, err = w.backlogs(ctx, o); err != nil {
+		if report.Backlog, err = w.backlogs(ctx, o, installed); err != nil {
 			return nil, err
 		}
 	}

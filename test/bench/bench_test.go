@@ -122,7 +122,7 @@ func TestReportHoldsEverything(t *testing.T) {
 	ours := crowd
 	ours.Total, ours.Requests = 3*time.Second, Requests{write}
 	report := Report{
-		Options: Options{Clusters: 1, Alone: 1, Backlog: 1, Quiet: time.Second},
+		Options: Options{Clusters: 1, Alone: 1, Backlog: 1, Built: true, Quiet: time.Second},
 		Rounds:  []Round{{Floor: crowd, Ours: ours, Usage: allocator.Usage{PeakRSS: 64 << 20}}, {Floor: crowd, Ours: ours}},
 		Alone:   Alone{Script: []time.Duration{2 * time.Second}, Ours: []time.Duration{time.Second}},
 		Backlog: []Backlog{
@@ -130,9 +130,13 @@ func TestReportHoldsEverything(t *testing.T) {
 			{Provider: 10 * time.Second, Served: []Served{{Gate: "one", Bound: 8 * time.Second, Ours: 14 * time.Second}}},
 		},
 	}
+	report.Built = []Built{{
+		Typed: Building{Name: "typed", Last: 6 * time.Second}, Provider: 4 * time.Second,
+		Gates: []Building{{Name: "gated", Each: []time.Duration{time.Second, 7 * time.Second, 9 * time.Second}, Last: 17 * time.Second, Requests: Requests{write, write}}},
+	}}
 	var out bytes.Buffer
 	report.Print(&out)
-	for _, want := range []string{"1.50", "0.50", "64.0 MiB", "patch clusters", "none", "median 1.50", "1.20", "1.40", "1.30", "1.62"} {
+	for _, want := range []string{"1.50", "0.50", "64.0 MiB", "patch clusters", "none", "median 1.50", "1.20", "1.40", "1.30", "1.62", "10.000s", "7.000s", "17.000s", "1.70", "2.00"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}

@@ -25,6 +25,9 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "ours ÷ floor over %d rounds: median %.2f, all %.2f\n\n",
 			len(r.Rounds), median(r.ratios()), r.ratios())
 	}
+	if r.Options.Built {
+		printBuilt(w, r.Built, r.Options.Clusters)
+	}
 	if r.Options.Alone > 0 {
 		r.Alone.print(w)
 	}

@@ -33,20 +33,31 @@ func (s *script) plainCluster(ctx context.Context, key types.NamespacedName, _ i
 }
 
 // typedCluster creates a Cluster with its VIPs typed in, and the two claims that
-// an allocator would have made. The addresses typed in are nobody's: nothing here
-// depends on them.
+// an allocator would have made.
 func (s *script) typedCluster(ctx context.Context, key types.NamespacedName, number int) error {
 	cluster := newCluster(key)
-	vips := map[string]string{
-		observe.ControlPlane: fmt.Sprintf("10.66.%d.%d", number/250, number%250+1),
-		observe.Ingress:      fmt.Sprintf("10.67.%d.%d", number/250, number%250+1),
-	}
-	carry(cluster, vips)
+	carry(cluster, typedVIPs(number))
 	created, err := s.createCluster(ctx, cluster)
 	if err != nil {
 		return err
 	}
 	return s.createClaims(ctx, created)
+}
+
+// typedWithoutClaims creates a Cluster with its VIPs typed in, and nothing else.
+func (s *script) typedWithoutClaims(ctx context.Context, key types.NamespacedName, number int) error {
+	cluster := newCluster(key)
+	carry(cluster, typedVIPs(number))
+	_, err := s.createCluster(ctx, cluster)
+	return err
+}
+
+// typedVIPs are nobody's: nothing depends on them.
+func typedVIPs(number int) map[string]string {
+	return map[string]string{
+		observe.ControlPlane: fmt.Sprintf("10.66.%d.%d", number/250, number%250+1),
+		observe.Ingress:      fmt.Sprintf("10.67.%d.%d", number/250, number%250+1),
+	}
 }
 
 // scriptedCluster creates a Cluster without VIPs, makes both claims, waits for
@@ -110,7 +121,7 @@ func (s *script) createCluster(ctx context.Context, cluster *clusterv1.Cluster) 
 	return created, nil
 }
 
-// createClaims makes both claims side by side, owned by the Cluster.
+// createClaims makes both claims side by side, owned by the Cluster if it exists.
 func (s *script) createClaims(ctx context.Context, cluster *unstructured.Unstructured) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for role, name := range map[string]string{
@@ -130,17 +141,14 @@ func (s *script) createClaims(ctx context.Context, cluster *unstructured.Unstruc
 
 func newClaim(cluster *unstructured.Unstructured, role, name string) *ipamv1.IPAddressClaim {
 	claim := &ipamv1.IPAddressClaim{
-		TypeMeta: metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddressClaim"},
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: cluster.GetNamespace(),
-			Name:      name,
-			Labels: map[string]string{
-				clusterv1.ClusterNameLabel: cluster.GetName(), observe.RoleLabel: role,
-			},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: cluster.GetAPIVersion(), Kind: cluster.GetKind(), Name: cluster.GetName(), UID: cluster.GetUID(),
-			}},
-		},
+		TypeMeta:   metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddressClaim"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: cluster.GetNamespace(), Name: name, Labels: map[string]string{observe.RoleLabel: role}},
+	}
+	if cluster.GetUID() != "" { // a provider passes over the claims of a Cluster that does not exist
+		claim.Labels[clusterv1.ClusterNameLabel] = cluster.GetName()
+		claim.OwnerReferences = []metav1.OwnerReference{{
+			APIVersion: cluster.GetAPIVersion(), Kind: cluster.GetKind(), Name: cluster.GetName(), UID: cluster.GetUID(),
+		}}
 	}
 	claim.Spec.PoolRef = ipamv1.IPPoolReference{
 		APIGroup: observe.GlobalPools.Group, Kind: "GlobalInClusterIPPool", Name: role, // the pools are named after their roles

@@ -1,7 +1,7 @@
 // Command bench measures the allocator against a script on a management cluster
 // of its own:
 //
-//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-script] [-alone 20] [-backlog 200 [-gates variable,guard,hold,hook]] [-quiet 10s]
+//	go run ./cmd/bench [-clusters 100] [-rounds 1] [-script] [-built] [-alone 20] [-backlog 200] [-gates variable,guard,hold,hook] [-quiet 10s]
 package main
 
 import (
@@ -30,7 +30,8 @@ func main() {
 	flag.IntVar(&options.Alone, "alone", 20, "how many clusters are created one after another, each alone (0: leave that out)")
 	flag.IntVar(&options.Backlog, "backlog", 0, "how many clusters wait for an allocator that starts late (0: leave that out)")
 	flag.DurationVar(&options.Quiet, "quiet", 10*time.Second, "how long to listen when nothing changes (0: leave that out)")
-	names := flag.String("gates", "variable,guard,hold,hook", "gates that the clusters of the backlog wait at")
+	flag.BoolVar(&options.Built, "built", true, "also measure, under each gate, until the infrastructure of all clusters exists")
+	names := flag.String("gates", "variable,guard,hold,hook", "gates of -built and -backlog")
 	keep := flag.Bool("keep", false, "keep the folder with the logs")
 	flag.Parse()
 
@@ -67,7 +68,7 @@ func run(ctx context.Context, options bench.Options, keep bool) error {
 	if _, err := allocator.Build(ctx); err != nil {
 		return err
 	}
-	cluster, err := management.Start(ctx, management.Options{Progress: os.Stderr, KeepDir: keep, RuntimeSDK: options.Backlog > 0})
+	cluster, err := management.Start(ctx, management.Options{Progress: os.Stderr, KeepDir: keep, RuntimeSDK: options.Built || options.Backlog > 0})
 	if err != nil {
 		return err
 	}
