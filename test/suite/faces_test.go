@@ -176,6 +176,9 @@ func (f *face) logged(s *stage, c *cluster) error {
 func (f *face) counted(s *stage, c *cluster) error {
 	series := s.series(s.allocator)
 	class := c.now().Spec.Topology.ClassRef.Name
+	if f.reason == "ClassNotFound" {
+		class = "" // what does not exist is no label
+	}
 	want := map[string]float64{f.waiting("waiting_clusters"): 1, f.waiting("oldest_waiting_seconds"): above}
 	result := "requeued"
 	if ready[f.reason] {
