@@ -19,9 +19,15 @@ import (
 // server that is busy with them, and keep their provider from taking up the first ones.
 const claimsAtOnce = 16
 
-// claimsStuck is how long no claim has been made when workers give up waiting for their
-// turn, and when they try again: a hundred times what one takes.
-const claimsStuck = time.Second
+const (
+	// claimsStuck is how long no claim has been made when workers give up waiting for their
+	// turn, and when they try again: a hundred times what one takes.
+	claimsStuck = time.Second
+	// claimSlow is what a claim takes at least for claimsInLine to hold: how many wait for
+	// their turn then, each in a worker.
+	claimSlow    = 250 * time.Millisecond
+	claimsInLine = 64
+)
 
 // makeClaims makes the claims of all roles side by side, and brings those up to date
 // that still wait for an address: their provider may go by what is missing. What the
@@ -100,32 +106,48 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 	return err
 }
 
-// claimSlot waits for its turn to make a claim. It is not ok once no claim has been made
-// for a while: those that the API server does not answer must not hold all workers, so the
-// Cluster tries again later. Nor is it when the process stops.
+// claimSlot waits for its turn to make a claim. It is not ok if claims that the API server
+// answers slowly, or not at all, would come to hold all workers: then the Cluster tries
+// again later. Nor is it when the process stops.
 func (h *handler) claimSlot(p *pass) (done func(), ok bool) {
-	moved := func() { h.claimed.Store(time.Now().UnixNano()) }
-	done = func() { <-h.making; moved() }
+	h.inLine.Add(1)
+	defer h.inLine.Add(-1)
 	for {
 		select {
 		case h.making <- struct{}{}:
-			moved()
-			return done, true
+			return h.claiming(), true
 		default:
 		}
-		if time.Since(time.Unix(0, h.claimed.Load())) >= claimsStuck {
+		if h.claimsLag() {
 			h.wakeIn(p.cluster.Namespace, p.cluster.Name, claimsStuck)
 			return nil, false
 		}
 		select {
 		case h.making <- struct{}{}:
-			moved()
-			return done, true
+			return h.claiming(), true
 		case <-h.stopping:
 			return nil, false
 		case <-time.After(claimsStuck):
 		}
 	}
+}
+
+// claiming notes that a claim is being made; done is to be called when it was.
+func (h *handler) claiming() (done func()) {
+	began := time.Now()
+	h.claimed.Store(began.UnixNano())
+	return func() {
+		now := time.Now()
+		h.claimTook.Store(int64(now.Sub(began)))
+		h.claimed.Store(now.UnixNano())
+		<-h.making
+	}
+}
+
+// claimsLag tells whether no more workers should wait for their turn.
+func (h *handler) claimsLag() bool {
+	stuck := time.Since(time.Unix(0, h.claimed.Load())) >= claimsStuck
+	return stuck || (time.Duration(h.claimTook.Load()) >= claimSlow && h.inLine.Load() > claimsInLine)
 }
 
 // makeRoom prepares the making of a claim: a place on the pool, which other passes

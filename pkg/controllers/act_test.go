@@ -112,6 +112,48 @@ func TestAPlaceIsTakenWithTheSlot(t *testing.T) {
 	})
 }
 
+// Claims that are answered late, one after another, leave workers to those that need none.
+func TestSlowClaimsLeaveWorkers(t *testing.T) {
+	for name, took := range map[string]time.Duration{"that time out": 10 * time.Second, "of a slow API server": 900 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, _ := newTestHandler(t)
+				h.making = make(chan struct{}, claimsAtOnce)
+				stopping := make(chan struct{})
+				h.stopping = stopping
+				h.claimed.Store(time.Now().UnixNano())
+				// Clusters that want a claim, each again and again, by as many workers.
+				const workers = 200
+				for i := range workers {
+					go func() {
+						// So that one of them ends at every moment.
+						time.Sleep(time.Duration(i) * took / claimsAtOnce)
+						for {
+							if done, ok := h.claimSlot(changing()); ok {
+								time.Sleep(took)
+								done()
+							} else {
+								time.Sleep(claimsStuck)
+							}
+							select {
+							case <-stopping:
+								return
+							default:
+							}
+						}
+					}()
+				}
+				time.Sleep(5 * time.Minute)
+				if waiting := h.inLine.Load(); waiting > 2*claimsInLine {
+					t.Errorf("%d workers wait", waiting)
+				}
+				close(stopping)
+				time.Sleep(time.Minute) // until all have seen it
+			})
+		})
+	}
+}
+
 // Claims that the API server does not answer hold no workers for long.
 func TestClaimsThatHangHoldNoWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

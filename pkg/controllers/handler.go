@@ -34,8 +34,9 @@ type handler struct {
 	metrics  *metrics.Metrics
 	// making holds an element for each claim that is being made.
 	making chan struct{}
-	// claimed is when that changed last, in nanoseconds of Unix time.
-	claimed atomic.Int64
+	// claimed is when that changed last, in nanoseconds of Unix time; claimTook is what the
+	// last claim took, in nanoseconds; inLine counts those that wait to make one.
+	claimed, claimTook, inLine atomic.Int64
 	// publishing counts the patches of Clusters that are under way.
 	publishing atomic.Int32
 }

@@ -27,6 +27,9 @@ type Patches struct {
 	sureNeeded             bool
 }
 
+// maxFields is how many fields are remembered: more than any class has variables.
+const maxFields = 1000
+
 // NewPatches reads the patches of a class, whatever they would cost to run.
 func NewPatches(patches []clusterv1.ClusterClassPatch, path string) *Patches {
 	p := &Patches{path: path, fields: map[string]bool{}}
@@ -41,6 +44,9 @@ func NewPatches(patches []clusterv1.ClusterClassPatch, path string) *Patches {
 			p.everything = p.everything || handsOnWholeObject(text)
 			eachField(text, func(name string) { p.fields[name] = true })
 		})
+	}
+	if len(p.fields) > maxFields {
+		p.everything, p.fields = true, nil
 	}
 	p.neededBy, p.sureNeeded = neededByText(p.relevant, path)
 	p.builtin = p.everything || p.fields["builtin"]

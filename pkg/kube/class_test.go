@@ -174,6 +174,10 @@ func TestCostlyPatternsAreNotCompiled(t *testing.T) {
 		{`{type: string, allOf: [{pattern: "^1"}, {pattern: "^10[.]"}]}`, true},
 		{`{type: string, not: {pattern: "` + costly + `"}}`, false},
 		{`{type: string, not: {pattern: "^10[.]"}}`, false},
+		{`{type: string, minLength: 100, pattern: "` + costly + `"}`, true},
+		{`{type: string, minLength: 100, anyOf: [{pattern: "^10[.]"}, {pattern: "^192[.]"}]}`, true},
+		{`{type: string, format: ipv6, not: {pattern: "^10[.]"}}`, true},
+		{`{type: string, enum: [a], oneOf: [{pattern: "^10[.]"}, {minLength: 1}]}`, true},
 		{`{type: string, allOf: [` + strings.Repeat(`{pattern: "(.?.?.?.?.?.?.?.?){0,1000}N?"}, `, 100) + `{}]}`, false},
 	} {
 		admits := kube.Class(class(t, test.schema)).Roles[vip.ControlPlane].Admits

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"sync"
 
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -31,7 +32,7 @@ func admits(schema *clusterv1.JSONSchemaProps) func(string) error {
 // validator checks values. It holds the patterns itself: the library keeps every pattern
 // that it was ever given, for as long as the process lives.
 type validator struct {
-	schema   *validate.SchemaValidator // nil if everything is admitted
+	schema   *validate.SchemaValidator
 	patterns []*regexp.Regexp
 }
 
@@ -45,17 +46,12 @@ func newValidator(schema *clusterv1.JSONSchemaProps) (*validator, error) {
 		return nil, err
 	}
 	v := &validator{}
-	if !v.takePatterns(parsed, new(int)) {
-		return &validator{}, nil
-	}
+	v.takePatterns(parsed, new(int))
 	v.schema = validate.NewSchemaValidator(parsed, nil, "value", strfmt.Default)
 	return v, nil
 }
 
 func (v *validator) validate(value string) error {
-	if v.schema == nil {
-		return nil
-	}
 	errs := v.schema.Validate(value).Errors
 	for _, pattern := range v.patterns {
 		if !pattern.MatchString(value) {
@@ -71,50 +67,34 @@ func (v *validator) validate(value string) error {
 const maxPatterns = 50_000
 
 // takePatterns moves the patterns that every value must match from the schema to the
-// validator. It is not ok if they are too large, or if there are others: a pattern that is
-// left out where it may fail would change what is admitted.
-func (v *validator) takePatterns(schema *spec.Schema, size *int) (ok bool) {
-	if schema.Pattern != "" {
-		parsed, err := syntax.Parse(schema.Pattern, syntax.Perl)
-		if err != nil {
-			return false
-		}
-		if *size += patternSize(parsed); *size > maxPatterns {
-			return false
-		}
-		pattern, err := regexp.Compile(schema.Pattern)
-		if err != nil {
-			return false
-		}
-		v.patterns, schema.Pattern = append(v.patterns, pattern), ""
-	}
-	for i := range schema.AllOf {
-		if !v.takePatterns(&schema.AllOf[i], size) {
-			return false
-		}
-	}
-	for _, list := range [][]spec.Schema{schema.AnyOf, schema.OneOf} {
-		for i := range list {
-			if hasPattern(&list[i]) {
-				return false
+// validator. What it must leave out is left out whole, so that no value is refused which
+// the API server takes: a pattern that is too large, and what decides by patterns of its own.
+func (v *validator) takePatterns(schema *spec.Schema, size *int) {
+	if parsed, err := syntax.Parse(schema.Pattern, syntax.Perl); err == nil && schema.Pattern != "" {
+		if *size += patternSize(parsed); *size <= maxPatterns {
+			if pattern, err := regexp.Compile(schema.Pattern); err == nil {
+				v.patterns = append(v.patterns, pattern)
 			}
 		}
 	}
-	return schema.Not == nil || !hasPattern(schema.Not)
+	schema.Pattern = ""
+	for i := range schema.AllOf {
+		v.takePatterns(&schema.AllOf[i], size)
+	}
+	if slices.ContainsFunc(schema.AnyOf, hasPattern) {
+		schema.AnyOf = nil
+	}
+	if slices.ContainsFunc(schema.OneOf, hasPattern) {
+		schema.OneOf = nil
+	}
+	if schema.Not != nil && hasPattern(*schema.Not) {
+		schema.Not = nil
+	}
 }
 
-func hasPattern(schema *spec.Schema) bool {
-	if schema.Pattern != "" {
-		return true
-	}
-	for _, list := range [][]spec.Schema{schema.AllOf, schema.AnyOf, schema.OneOf} {
-		for i := range list {
-			if hasPattern(&list[i]) {
-				return true
-			}
-		}
-	}
-	return schema.Not != nil && hasPattern(schema.Not)
+func hasPattern(schema spec.Schema) bool {
+	return schema.Pattern != "" || slices.ContainsFunc(schema.AllOf, hasPattern) || slices.ContainsFunc(schema.AnyOf, hasPattern) ||
+		slices.ContainsFunc(schema.OneOf, hasPattern) || schema.Not != nil && hasPattern(*schema.Not)
 }
 
 // patternSize estimates the size of the compiled pattern, whose repetitions are copies.

@@ -70,6 +70,8 @@ type Answer struct {
 type reply struct {
 	Patch  string  `json:",omitempty"`
 	Answer *Answer `json:",omitempty"`
+	// CPU is what the answer took.
+	CPU time.Duration `json:",omitempty"`
 }
 
 // Main is what every program that uses an Evaluator does first: in a child process it
@@ -120,12 +122,13 @@ func (c *child) answer(r *request) {
 	c.mu.Unlock()
 	done := make(chan struct{})
 	defer close(done)
-	go c.watch(done, r.Limit, cpuTime(), usedMemory())
+	began := cpuTime()
+	go c.watch(done, r.Limit, began, usedMemory())
 	answer := c.evaluate(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answered = true
-	_ = c.out.Encode(reply{Answer: &answer}) // the parent is gone, and so is its end of the input
+	_ = c.out.Encode(reply{Answer: &answer, CPU: cpuTime() - began}) // the parent is gone, and so is its end of the input
 }
 
 func (c *child) evaluate(r *request) (answer Answer) {
@@ -180,7 +183,7 @@ func (c *child) watch(done <-chan struct{}, limit, began time.Duration, base uin
 				c.mu.Unlock()
 				return
 			}
-			_ = c.out.Encode(reply{Answer: &Answer{Unclear: why, Patch: c.patch}})
+			_ = c.out.Encode(reply{Answer: &Answer{Unclear: why, Patch: c.patch}, CPU: limit})
 			os.Exit(0)
 		}
 	}

@@ -26,8 +26,8 @@ const (
 	failedFor = 10 * time.Second
 	// idle is how long the child lives on without a question. It holds some 30 MiB.
 	idle = 10 * time.Second
-	// long is an evaluation after which its namespace has no turn for restFactor times as
-	// long: whoever asks such questions again and again gets a quarter of one CPU.
+	// long is the CPU time of an evaluation after which its namespace has no turn for
+	// restFactor times as long: whoever asks such questions again and again gets a quarter of one CPU.
 	long       = 50 * time.Millisecond
 	restFactor = 3
 	// maxOverruns is how many questions that take too much one user waits for as long, which
@@ -243,9 +243,7 @@ func (e *Evaluator) answer(j *job) {
 	if e.patient && e.overruns >= maxOverruns {
 		j.request.Limit = MaxTime / 10
 	}
-	began := time.Now()
-	answer, err := e.evaluate(j.request)
-	took := time.Since(began)
+	answer, used, err := e.evaluate(j.request)
 	if answer.Unclear != "" {
 		e.overruns++
 	}
@@ -259,8 +257,8 @@ func (e *Evaluator) answer(j *job) {
 	e.answers.Add(j.key, known, lasts)
 	e.mu.Lock()
 	done := e.queue.finish(j)
-	if took > long && !e.patient {
-		e.queue.rest(j.namespace, time.Now(), restFactor*took)
+	if used > long && !e.patient {
+		e.queue.rest(j.namespace, time.Now(), restFactor*used)
 	}
 	e.mu.Unlock()
 	for _, call := range done {
@@ -270,27 +268,25 @@ func (e *Evaluator) answer(j *job) {
 
 // evaluate is called by work alone. A child that has answered before is held to have
 // brought something along if it reaches a bound: a fresh one decides.
-func (e *Evaluator) evaluate(r *request) (Answer, error) {
+func (e *Evaluator) evaluate(r *request) (answer Answer, used time.Duration, err error) {
 	fresh := e.child == nil
-	answer, err := e.evaluateOnce(r)
+	answer, used, err = e.evaluateOnce(r)
 	if !fresh && (err != nil || answer.Unclear != "") {
 		return e.evaluateOnce(r)
 	}
-	return answer, err
+	return answer, used, err
 }
 
-func (e *Evaluator) evaluateOnce(r *request) (Answer, error) {
+func (e *Evaluator) evaluateOnce(r *request) (answer Answer, used time.Duration, err error) {
 	if e.child == nil {
-		child, err := startProcess()
-		if err != nil {
-			return Answer{}, err
+		if e.child, err = startProcess(); err != nil {
+			return Answer{}, 0, err
 		}
-		e.child = child
 	}
-	answer, alive, err := e.child.ask(r)
+	answer, used, alive, err := e.child.ask(r)
 	if !alive {
 		e.child.end()
 		e.child = nil
 	}
-	return answer, err
+	return answer, used, err
 }

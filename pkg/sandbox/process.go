@@ -55,9 +55,10 @@ func (p *process) end() {
 	_ = p.cmd.Wait()
 }
 
-// ask has the child answer. alive says that it can answer another question. An error
-// says that there is no answer, for a reason that is not the question's.
-func (p *process) ask(r *request) (answer Answer, alive bool, err error) {
+// ask has the child answer. used is the CPU time that took, alive says that it can answer
+// another question. An error says that there is no answer, for a reason that is not the
+// question's.
+func (p *process) ask(r *request) (answer Answer, used time.Duration, alive bool, err error) {
 	timeout := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	patch := ""
 	err = json.NewEncoder(p.in).Encode(r)
@@ -68,22 +69,23 @@ func (p *process) ask(r *request) (answer Answer, alive bool, err error) {
 		}
 		if message.Answer != nil {
 			alive = timeout.Stop() && message.Answer.Unclear == ""
-			return *message.Answer, alive, nil
+			return *message.Answer, message.CPU, alive, nil
 		}
 		patch = message.Patch
 	}
 	inTime := timeout.Stop()
 	p.end()
+	used = p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	said := p.said.text.String()
 	switch {
 	case !inTime:
-		return Answer{}, false, fmt.Errorf("evaluate templates: no answer after %s", patience)
+		return Answer{}, used, false, fmt.Errorf("evaluate templates: no answer after %s", patience)
 	case strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory"):
-		return Answer{Unclear: overMemory, Patch: patch}, false, nil
+		return Answer{Unclear: overMemory, Patch: patch}, used, false, nil
 	case strings.Contains(said, "stack overflow") || strings.Contains(said, "stack exceeds"):
-		return Answer{Unclear: "it nests too deeply", Patch: patch}, false, nil
+		return Answer{Unclear: "it nests too deeply", Patch: patch}, used, false, nil
 	}
-	return Answer{}, false, fmt.Errorf("evaluate templates: the child process ended: %w: %s", err, said)
+	return Answer{}, used, false, fmt.Errorf("evaluate templates: the child process ended: %w: %s", err, said)
 }
 
 // tail keeps the beginning of what a process says on its way out.

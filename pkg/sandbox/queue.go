@@ -34,8 +34,14 @@ func newQueue() *queue {
 
 // ask puts the question of a subject in line, in place of the one that it asked before.
 func (q *queue) ask(subject, namespace, key string, r *request, done func(failed bool)) {
-	j := q.jobs[key]
-	if before := q.asked[subject]; before != nil && before != j {
+	j, before := q.jobs[key], q.asked[subject]
+	if j == nil && before != nil && len(before.subjects) == 1 && slices.Contains(q.waiting[namespace], before) {
+		// In its place in line, or who changes all the time would never have a turn.
+		delete(q.jobs, before.key)
+		before.key, before.request, j = key, r, before
+		q.jobs[key] = j
+	}
+	if before != nil && before != j {
 		delete(before.subjects, subject)
 		if len(before.subjects) == 0 {
 			q.drop(before)

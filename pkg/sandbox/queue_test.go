@@ -46,6 +46,24 @@ func TestAnObjectHasOneQuestion(t *testing.T) {
 	}
 }
 
+// An object that changes all the time has its turn like any other.
+func TestAQuestionKeepsItsPlace(t *testing.T) {
+	q := newQueue()
+	for i := range 3 {
+		q.ask(fmt.Sprint("other", i), fmt.Sprint("n", i), fmt.Sprint("other", i), &request{}, nil)
+	}
+	q.ask("restless", "n", "0", &request{}, nil)
+	for i := range 3 {
+		j, _ := q.next(time.Now())
+		q.finish(j)
+		q.ask(fmt.Sprint("again", i), fmt.Sprint("n", i), fmt.Sprint("again", i), &request{}, nil)
+		q.ask("restless", "n", fmt.Sprint(i+1), &request{}, nil)
+	}
+	if j, _ := q.next(time.Now()); j.key != "3" {
+		t.Errorf("it is %s's turn", j.key)
+	}
+}
+
 // A namespace that rests lets the others have their turn, and has its own afterwards.
 func TestANamespaceRests(t *testing.T) {
 	q, now := newQueue(), time.Now()
