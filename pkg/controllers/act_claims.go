@@ -23,10 +23,8 @@ const (
 	// claimsStuck is how long no claim has been made when workers give up waiting for their
 	// turn, and when they try again: a hundred times what one takes.
 	claimsStuck = time.Second
-	// claimSlow is what a claim takes at least for claimsInLine to hold: how many wait for
-	// their turn then, each in a worker.
-	claimSlow    = 250 * time.Millisecond
-	claimsInLine = 64
+	// claimSlow is what a claim takes if only a part of the workers may wait for their turn.
+	claimSlow = 250 * time.Millisecond
 )
 
 // makeClaims makes the claims of all roles side by side, and brings those up to date
@@ -147,7 +145,7 @@ func (h *handler) claiming() (done func()) {
 // claimsLag tells whether no more workers should wait for their turn.
 func (h *handler) claimsLag() bool {
 	stuck := time.Since(time.Unix(0, h.claimed.Load())) >= claimsStuck
-	return stuck || (time.Duration(h.claimTook.Load()) >= claimSlow && h.inLine.Load() > claimsInLine)
+	return stuck || (time.Duration(h.claimTook.Load()) >= claimSlow && h.inLine.Load() > h.mayWait)
 }
 
 // makeRoom prepares the making of a claim: a place on the pool, which other passes

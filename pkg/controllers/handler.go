@@ -35,8 +35,10 @@ type handler struct {
 	// making holds an element for each claim that is being made.
 	making chan struct{}
 	// claimed is when that changed last, in nanoseconds of Unix time; claimTook is what the
-	// last claim took, in nanoseconds; inLine counts those that wait to make one.
+	// last claim took, in nanoseconds; inLine counts those that wait to make one, of which
+	// there may be mayWait if claims are slow: a part of the workers.
 	claimed, claimTook, inLine atomic.Int64
+	mayWait                    int64
 	// publishing counts the patches of Clusters that are under way.
 	publishing atomic.Int32
 }

@@ -31,6 +31,8 @@ type Options struct {
 	Metrics  *metrics.Metrics
 	// Evaluator runs the templates of classes.
 	Evaluator *sandbox.Evaluator
+	// Workers is how many passes are made at once.
+	Workers int
 	// UnderWay is read-locked by every pass, so that a stop can wait for their writes.
 	UnderWay *sync.RWMutex
 }
@@ -72,7 +74,7 @@ func Register(ctx, writes context.Context, o Options) error {
 	h := &handler{
 		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, crowd: crowd, waiters: newWaiters(),
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
-		making: make(chan struct{}, claimsAtOnce),
+		making: make(chan struct{}, claimsAtOnce), mayWait: int64(max(o.Workers/3, 1)),
 	}
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	pools := newPoolReporter(o.Recorder, o.Pools, o.Metrics)

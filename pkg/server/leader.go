@@ -160,7 +160,7 @@ func (s *server) control(ctx context.Context) error {
 	recorder := broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager})
 	err := controllers.Register(ctx, writes, controllers.Options{
 		Config: s.rest, Factory: s.factory, Served: s.clients.Served(), Pools: s.pools, Leases: s.leases, HoldGate: s.hold, Settings: s.config.Settings(),
-		Recorder: recorder, Metrics: s.metrics, Evaluator: s.evaluator, UnderWay: &underWay,
+		Recorder: recorder, Metrics: s.metrics, Evaluator: s.evaluator, Workers: s.config.Workers, UnderWay: &underWay,
 	})
 	if err == nil {
 		err = s.factory.Start(ctx, s.config.Workers)
@@ -176,7 +176,8 @@ func (s *server) control(ctx context.Context) error {
 	}
 	logrus.Info("Allocating VIPs")
 	<-ctx.Done()
-	underWay.Lock() // waits for the passes under way
+	defer time.AfterFunc(drainTimeout, abandon).Stop() // a request that hangs must not hold up a stop
+	underWay.Lock()                                    // waits for the passes under way
 	defer underWay.Unlock()
 	return nil
 }

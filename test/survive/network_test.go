@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -142,17 +143,21 @@ func TestClaimsHang(t *testing.T) {
 	w := newWorld(t, "")
 	w.class(gated)
 	w.pool("a", 10, 200, 0)
-	p := w.start("--max-concurrent-reconciles=100")
-	hung := w.proxy.Add(fault.Rule{Match: fault.Of("create", "ipaddressclaims"), Delay: 10 * time.Minute, DropRequest: true})
-	for i := range 105 {
-		w.create(fmt.Sprintf("v%03d", i))
+	const workers = 60
+	p := w.start(fmt.Sprintf("--max-concurrent-reconciles=%d", workers))
+	group := new(errgroup.Group)
+	group.SetLimit(16)
+	for i := range workers + 5 {
+		group.Go(func() error {
+			_, err := w.in(observe.Clusters).Create(t.Context(), w.draft(fmt.Sprintf("v%03d", i)), metav1.CreateOptions{})
+			return err
+		})
 	}
-	w.eventually("requests hang", func() error {
-		if seen := hung.Seen(); seen < 16 {
-			return fmt.Errorf("%d do", seen)
-		}
-		return nil
-	})
+	// They hang from now on, for as long as their client waits.
+	hung := w.proxy.Add(fault.Rule{Match: fault.Of("create", "ipaddressclaims"), Delay: 10 * time.Minute, DropRequest: true})
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
 	manual := w.draft("manual")
 	if err := unstructured.SetNestedField(manual.Object, w.subnet+".201", "spec", "controlPlaneEndpoint", "host"); err != nil {
 		t.Fatal(err)
@@ -167,8 +172,9 @@ func TestClaimsHang(t *testing.T) {
 		}
 		return err
 	})
-	if happened(hung) {
-		t.Error("requests had ended by then")
+	t.Logf("%d requests hang", hung.Seen())
+	if seen := hung.Seen(); seen < 16 || happened(hung) {
+		t.Errorf("%d requests were made, and some had ended by then", seen)
 	}
 	if code, err := p.Stop(); code != 0 || err != nil {
 		t.Errorf("it ended with %d: %v", code, err)
