@@ -11,8 +11,8 @@ import (
 )
 
 // patience is how long an answer may take by the clock. The child ends by itself long
-// before, unless the machine gives it no time at all.
-const patience = 10 * time.Second
+// before, unless the machine gives it next to no time.
+const patience = 30 * time.Second
 
 // process is a child process. It ends with its parent: its input ends then, and what it is
 // evaluating meanwhile ends at its bounds.

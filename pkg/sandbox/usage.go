@@ -17,7 +17,7 @@ func cpuTime() time.Duration {
 
 // lowerPriority has everything else go first.
 func lowerPriority() {
-	const niceness = 10
+	const niceness = 5
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceness) // it is better without than not at all
 	// Where memory is short this process is the one to go. There is no such file but on Linux.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0o600)
