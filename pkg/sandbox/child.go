@@ -53,8 +53,8 @@ type request struct {
 	Question *gate.Question          `json:",omitempty"`
 }
 
-// Answer is what was found out.
-type Answer struct {
+// result is what was found out.
+type result struct {
 	// Finding answers Inspect.
 	Finding gate.Finding `json:",omitzero"`
 	// Consumed answers Consumes, NeededBy is the patch that answers NeededBy.
@@ -69,7 +69,7 @@ type Answer struct {
 // reply is a message of the child: which patch it is at, or the answer, which is last.
 type reply struct {
 	Patch  string  `json:",omitempty"`
-	Answer *Answer `json:",omitempty"`
+	Answer *result `json:",omitempty"`
 	// CPU is what the answer took.
 	CPU time.Duration `json:",omitempty"`
 }
@@ -131,10 +131,10 @@ func (c *child) answer(r *request) {
 	_ = c.out.Encode(reply{Answer: &answer, CPU: cpuTime() - began}) // the parent is gone, and so is its end of the input
 }
 
-func (c *child) evaluate(r *request) (answer Answer) {
+func (c *child) evaluate(r *request) (answer result) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			answer = Answer{Unclear: fmt.Sprintf("panic: %.200v", cause), Patch: c.patch}
+			answer = result{Unclear: fmt.Sprintf("panic: %.200v", cause), Patch: c.patch}
 		}
 	}()
 	evaluator := gate.Evaluator{Begin: c.begin}
@@ -183,7 +183,7 @@ func (c *child) watch(done <-chan struct{}, limit, began time.Duration, base uin
 				c.mu.Unlock()
 				return
 			}
-			_ = c.out.Encode(reply{Answer: &Answer{Unclear: why, Patch: c.patch}, CPU: limit})
+			_ = c.out.Encode(reply{Answer: &result{Unclear: why, Patch: c.patch}, CPU: limit})
 			os.Exit(0)
 		}
 	}

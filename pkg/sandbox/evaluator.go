@@ -55,7 +55,7 @@ type Evaluator struct {
 
 // remembrance is an answer that is known. If there was none it is known until it expires.
 type remembrance struct {
-	answer  Answer
+	answer  result
 	failed  bool
 	expires time.Time
 }
@@ -167,7 +167,7 @@ func ofCluster(what ask, q *gate.Question, cluster *vip.Cluster, then func()) qu
 }
 
 // ask returns the answer if it is known. A patient Evaluator always waits for it.
-func (e *Evaluator) ask(q question) (answer Answer, known bool) {
+func (e *Evaluator) ask(q question) (answer result, known bool) {
 	if e.patient {
 		came := make(chan struct{})
 		q.then = func() { close(came) }
@@ -182,7 +182,7 @@ func (e *Evaluator) ask(q question) (answer Answer, known bool) {
 }
 
 // submit returns the answer if it is known, and otherwise has the question answered.
-func (e *Evaluator) submit(q question) (answer Answer, known bool) {
+func (e *Evaluator) submit(q question) (answer result, known bool) {
 	if found, ok := e.answers.Get(q.key); ok {
 		known := found.(remembrance)
 		if known.failed && q.then != nil && !e.patient {
@@ -211,7 +211,7 @@ func (e *Evaluator) submit(q question) (answer Answer, known bool) {
 		e.idle.Stop()
 		go e.work()
 	}
-	return Answer{}, false
+	return result{}, false
 }
 
 // work answers questions until there are none.
@@ -251,7 +251,7 @@ func (e *Evaluator) answer(j *job) {
 	lasts := rememberedFor
 	if err != nil {
 		logrus.WithError(err).WithField("namespace", j.namespace).Warn("Cannot evaluate the templates of a ClusterClass; trying again")
-		lasts, known.answer = failedFor, Answer{Unclear: err.Error()}
+		lasts, known.answer = failedFor, result{Unclear: err.Error()}
 	}
 	known.expires = time.Now().Add(lasts)
 	e.answers.Add(j.key, known, lasts)
@@ -268,7 +268,7 @@ func (e *Evaluator) answer(j *job) {
 
 // evaluate is called by work alone. A child that has answered before is held to have
 // brought something along if it reaches a bound: a fresh one decides.
-func (e *Evaluator) evaluate(r *request) (answer Answer, used time.Duration, err error) {
+func (e *Evaluator) evaluate(r *request) (answer result, used time.Duration, err error) {
 	fresh := e.child == nil
 	answer, used, err = e.evaluateOnce(r)
 	if !fresh && (err != nil || answer.Unclear != "") {
@@ -277,10 +277,10 @@ func (e *Evaluator) evaluate(r *request) (answer Answer, used time.Duration, err
 	return answer, used, err
 }
 
-func (e *Evaluator) evaluateOnce(r *request) (answer Answer, used time.Duration, err error) {
+func (e *Evaluator) evaluateOnce(r *request) (answer result, used time.Duration, err error) {
 	if e.child == nil {
 		if e.child, err = startProcess(); err != nil {
-			return Answer{}, 0, err
+			return result{}, 0, err
 		}
 	}
 	answer, used, alive, err := e.child.ask(r)

@@ -58,7 +58,7 @@ func (p *process) end() {
 // ask has the child answer. used is the CPU time that took, alive says that it can answer
 // another question. An error says that there is no answer, for a reason that is not the
 // question's.
-func (p *process) ask(r *request) (answer Answer, used time.Duration, alive bool, err error) {
+func (p *process) ask(r *request) (answer result, used time.Duration, alive bool, err error) {
 	timeout := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	patch := ""
 	err = json.NewEncoder(p.in).Encode(r)
@@ -79,13 +79,13 @@ func (p *process) ask(r *request) (answer Answer, used time.Duration, alive bool
 	said := p.said.text.String()
 	switch {
 	case !inTime:
-		return Answer{}, used, false, fmt.Errorf("evaluate templates: no answer after %s", patience)
+		return result{}, used, false, fmt.Errorf("evaluate templates: no answer after %s", patience)
 	case strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory"):
-		return Answer{Unclear: overMemory, Patch: patch}, used, false, nil
+		return result{Unclear: overMemory, Patch: patch}, used, false, nil
 	case strings.Contains(said, "stack overflow") || strings.Contains(said, "stack exceeds"):
-		return Answer{Unclear: "it nests too deeply", Patch: patch}, used, false, nil
+		return result{Unclear: "it nests too deeply", Patch: patch}, used, false, nil
 	}
-	return Answer{}, used, false, fmt.Errorf("evaluate templates: the child process ended: %w: %s", err, said)
+	return result{}, used, false, fmt.Errorf("evaluate templates: the child process ended: %w: %s", err, said)
 }
 
 // tail keeps the beginning of what a process says on its way out.
