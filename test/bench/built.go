@@ -211,7 +211,10 @@ func (w *world) providerAlone(ctx context.Context, namespace string, n int) (too
 	if err := claims.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		return 0, err
 	}
-	return took, w.recorder.await(ctx, func() bool { return w.recorder.empty(namespace) })
+	if err := w.recorder.await(ctx, func() bool { return w.recorder.empty(namespace) }); err != nil {
+		return 0, fmt.Errorf("claims of %s are left: %w", namespace, err)
+	}
+	return took, nil
 }
 
 func printBuilt(out io.Writer, rounds []Built, clusters int) {

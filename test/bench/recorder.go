@@ -103,8 +103,8 @@ func (r *recorder) onClaim(e observe.Event[ipamv1.IPAddressClaim]) {
 	r.claims[key] = *e.Object
 	cluster, role := clusterOf(e.Object), e.Object.Labels[observe.RoleLabel]
 	reference := e.Object.Status.AddressRef.Name
-	if e.Object.DeletionTimestamp != nil || reference == "" {
-		return // its Cluster may be gone, or it is not bound yet
+	if e.Object.DeletionTimestamp != nil || reference == "" || cluster == "" {
+		return // its Cluster may be gone, it is not bound yet, or nobody's
 	}
 	t := r.timeline(types.NamespacedName{Namespace: key.Namespace, Name: cluster})
 	note(t.bound, role, e.At, true)
