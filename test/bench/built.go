@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -123,14 +122,7 @@ func (w *world) build(ctx context.Context, namespace string, n int, create creat
 		return result, err
 	}
 	begin := time.Now()
-	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(creators)
-	for i := range n {
-		group.Go(func() error {
-			return create(groupContext, types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("c%04d", i)}, i)
-		})
-	}
-	if err := group.Wait(); err != nil {
+	if err := createAll(ctx, namespace, n, creators, create); err != nil {
 		return result, err
 	}
 	// Seldom: the times come from the audit log.
@@ -182,17 +174,13 @@ func (w *world) providerAlone(ctx context.Context, namespace string, n int) (too
 		return 0, err
 	}
 	begin := time.Now()
-	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(creators)
-	for i := range n {
-		group.Go(func() error {
-			nobody := &unstructured.Unstructured{}
-			nobody.SetNamespace(namespace)
-			nobody.SetName(fmt.Sprintf("c%04d", i))
-			return w.script.createClaims(groupContext, nobody)
-		})
-	}
-	if err := group.Wait(); err != nil {
+	err = createAll(ctx, namespace, n, creators, func(ctx context.Context, key types.NamespacedName, _ int) error {
+		nobody := &unstructured.Unstructured{}
+		nobody.SetNamespace(key.Namespace)
+		nobody.SetName(key.Name)
+		return w.script.createClaims(ctx, nobody)
+	})
+	if err != nil {
 		return 0, err
 	}
 	if err := w.recorder.await(ctx, func() bool { return w.recorder.boundIn(namespace) == len(roles)*n }); err != nil {

@@ -41,14 +41,7 @@ func (w *world) crowd(ctx context.Context, namespace string, n, atOnce int, crea
 		return Crowd{}, err
 	}
 	begin := time.Now()
-	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for i := range n {
-		group.Go(func() error {
-			return create(groupContext, types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("c%04d", i)}, i)
-		})
-	}
-	if err := group.Wait(); err != nil {
+	if err := createAll(ctx, namespace, n, atOnce, create); err != nil {
 		return Crowd{}, err
 	}
 	if err := w.recorder.await(ctx, func() bool { return w.recorder.finished(namespace) == n }); err != nil {
@@ -71,6 +64,18 @@ func (w *world) crowd(ctx context.Context, namespace string, n, atOnce int, crea
 		}
 	}
 	return crowd, nil
+}
+
+// createAll creates n Clusters, so many side by side as atOnce says.
+func createAll(ctx context.Context, namespace string, n, atOnce int, create creator) error {
+	group, groupContext := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i := range n {
+		group.Go(func() error {
+			return create(groupContext, types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("c%04d", i)}, i)
+		})
+	}
+	return group.Wait()
 }
 
 // listen returns the allocator's requests of a period in which nobody does
