@@ -11,6 +11,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/controllers"
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -20,6 +21,7 @@ import (
 type explainer struct {
 	*look
 	cluster  *clusterv1.Cluster
+	reader   *controllers.Reader
 	gates    map[vip.Role]gate.Finding
 	snapshot *vip.Snapshot
 	decision vip.Decision
@@ -43,10 +45,10 @@ func (r *reading) explain(ctx context.Context, cluster *clusterv1.Cluster, c *co
 	if class := seen.class(kube.ClassOf(e.cluster)); class != nil {
 		e.gates = reader.Inspect(class)
 	}
-	if e.snapshot, err = reader.Observe(e.cluster); err != nil {
+	if e.snapshot, e.decision, err = reader.Decide(e.cluster); err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
 	}
-	e.decision = vip.Plan(e.snapshot)
+	e.reader = reader
 	result := e.result()
 	result.Controller = *controller
 	if result.Downstream, err = r.downstream(ctx, e.cluster); err != nil {

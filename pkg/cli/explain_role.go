@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strconv"
@@ -128,18 +129,24 @@ func (e *explainer) claim(role vip.Role) *Claim {
 // candidates lists the pools in the order in which they are tried.
 func (e *explainer) candidates(role vip.Role) []Candidate {
 	var result []Candidate
-	for _, considered := range vip.Candidates(e.snapshot, role) {
+	for _, considered := range e.reader.Candidates(e.snapshot, role) {
 		ref := considered.Pool.Ref
 		c := Candidate{Pool: ref.String(), Verdict: string(considered.Verdict), Why: considered.Detail}
 		if claim := e.snapshot.Claims[role]; claim != nil {
 			c.Claimed = claim.Pool == ref && slices.Contains(claim.OwnerUIDs, e.snapshot.Cluster.UID)
 		}
-		if pool := e.Pools.Get(ref); pool != nil && considered.Pool.FreeKnown {
-			c.Free, c.Total = new(max(considered.Pool.Free, 0)), new(pool.Total)
+		if free, known := e.reader.Free(ref); known {
+			c.Free, c.Total = new(max(free, 0)), new(e.total(ref))
 		}
 		result = append(result, c)
 	}
 	return result
+}
+
+// total is how many addresses the pool has, free or not.
+func (e *explainer) total(ref vip.PoolRef) int64 {
+	pool := e.Pools.Get(ref)
+	return cmp.Or(pool.Room().Size, pool.Total)
 }
 
 func classGate(finding gate.Finding) *ClassGate {

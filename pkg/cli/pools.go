@@ -152,11 +152,10 @@ func (l *look) crowd(reader *controllers.Reader) (*crowd, error) {
 	}
 	result := &crowd{waiting: map[vip.PoolRef]int{}, outside: map[vip.PoolRef][]string{}}
 	for _, cluster := range l.Clusters {
-		snapshot, err := reader.Observe(cluster)
+		snapshot, decision, err := reader.Decide(cluster)
 		if err != nil {
 			return nil, fmt.Errorf("observe: %w", err)
 		}
-		decision := vip.Plan(snapshot)
 		for role, outcome := range decision.Roles {
 			switch {
 			case outcome.Reason == vip.ClaimPending:
@@ -193,14 +192,14 @@ func (l *look) warnings(pool *kube.Pool, crowd *crowd) []string {
 	if err := pool.StatusErr; err != nil {
 		words = append(words, vip.Short(err.Error()))
 	}
-	view := pool.View(0)
+	view := pool.View()
 	if view.Deleting {
 		words = append(words, "is being deleted")
 	}
 	if view.Paused {
 		words = append(words, "is paused (annotation "+vip.PausedAnnotation+"): its provider neither binds nor releases")
 	}
-	if view.Empty {
+	if pool.Known && pool.Usable <= 0 {
 		words = append(words, "has no free address")
 	}
 	if pool.Serves.Namespaces != nil && len(pool.Serves.Namespaces) == 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -22,10 +23,7 @@ const retryRefused = 30 * time.Second
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
 	errs := h.makeClaims(p)
-	switch {
-	case h.waitsForOther(p):
-		return errors.Join(errs...)
-	case h.keptBack(p):
+	if !h.publishes(p) {
 		return errors.Join(append(errs, h.actOnOthers(p)...)...)
 	}
 	errs = append(errs, h.patchCluster(p))
@@ -38,6 +36,42 @@ func (h *handler) act(p *pass) error {
 	}
 	errs = append(errs, h.report(p))
 	return errors.Join(errs...)
+}
+
+// publishes tells whether the patch may be sent. That of a new Cluster waits for its other
+// VIP, and for the burst that it is part of.
+func (h *handler) publishes(p *pass) bool {
+	var pools []vip.PoolRef
+	var other vip.PoolRef
+	for _, outcome := range p.decision.Roles {
+		switch {
+		case outcome.Published && !p.snapshot.Cluster.HasInfrastructure:
+			pools = append(pools, outcome.Pool)
+		case outcome.Reason == vip.ClaimPending:
+			other = outcome.Pool
+		}
+	}
+	return h.allocator.Publish(p.key, other, pools...)
+}
+
+// actOnOthers carries out what concerns the roles that have no part in a patch which is
+// deferred. Of them only what is missing is told: nobody waits for the rest.
+func (h *handler) actOnOthers(p *pass) (errs []error) {
+	missing := false
+	for role, outcome := range p.decision.Roles {
+		if outcome.Changes || outcome.Reason.Ready() {
+			keep(p.decision.Conditions, kube.Cluster(p.cluster).Conditions, role.ConditionType())
+		} else {
+			missing = true
+		}
+		if !outcome.Changes {
+			errs = append(errs, h.releaseClaim(p, outcome))
+		}
+	}
+	if missing {
+		errs = append(errs, h.report(p))
+	}
+	return errs
 }
 
 // patchCluster sends the patch. One that is refused is either a lost race, which
@@ -148,7 +182,8 @@ func (h *handler) patchAgain(p *pass, cause error) error {
 		return err
 	}
 	sent := text(p.decision.Patch)
-	p.cluster, p.snapshot, p.decision = live, snapshot, vip.Plan(snapshot)
+	p.cluster, p.snapshot = live, snapshot.Placed(p.snapshot.Placements)
+	p.decision = vip.Plan(p.snapshot)
 	h.memory.wrote(p.key, live.ResourceVersion)
 	switch {
 	case len(p.decision.Patch) == 0:

@@ -3,7 +3,6 @@ package controllers
 import (
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
@@ -31,14 +30,7 @@ const (
 // that still wait for an address: their provider may go by what is missing. What the
 // roles share, such as the decision's conditions, is touched only when all are done.
 func (h *handler) makeClaims(p *pass) []error {
-	errs := h.ensureClaims(p, func(claim *vip.Claim) bool { return !isBound(claim) })
-	for _, outcome := range p.decision.Roles {
-		if outcome.Reason == vip.ClaimPending && outcome.Waiting {
-			// It was left to an older Cluster: as if there had been no room.
-			keep(p.decision.Conditions, kube.Cluster(p.cluster).Conditions, outcome.Role.ConditionType())
-		}
-	}
-	return errs
+	return h.ensureClaims(p, func(claim *vip.Claim) bool { return !isBound(claim) })
 }
 
 // updateClaims brings bound claims up to date, such as those of a Cluster that was held.
@@ -78,7 +70,6 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 // ensureClaim makes the role's claim, or brings an existing one up to date.
 func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) error {
 	name := p.cluster.Namespace + "/" + outcome.ClaimName
-	// Before there is made room: a place that is not filled soon would be given away.
 	done, ok := h.claimSlot(p)
 	if !ok {
 		return nil
@@ -90,16 +81,15 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 		if live, err = h.observer.claims.Get(p.cluster.Namespace, outcome.ClaimName); err != nil {
 			return fmt.Errorf("get claim %s: %w", name, err)
 		}
-	} else if ready, err := h.makeRoom(p, outcome, name); !ready || err != nil {
+	} else if err := h.takeBack(p, outcome); err != nil {
 		return err
 	}
 	h.log(p.key, outcome).Debug("Applying claim")
 	err := h.claims.Ensure(h.ctx, &p.snapshot.Cluster, role, kube.DesiredClaim(live, &p.snapshot.Cluster, role, outcome.Pool))
 	if err != nil {
 		h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)
-		if live == nil {
-			h.notMade(name, outcome)
-		}
+	} else if live == nil {
+		h.allocator.Made(name)
 	}
 	return err
 }
@@ -148,57 +138,18 @@ func (h *handler) claimsLag() bool {
 	return stuck || (time.Duration(h.claimTook.Load()) >= claimSlow && h.inLine.Load() > h.mayWait)
 }
 
-// makeRoom prepares the making of a claim: a place on the pool, which other passes
-// may be after at the same time, and the IPAddress that a lost claim had.
-func (h *handler) makeRoom(p *pass, outcome *vip.Outcome, name string) (ready bool, err error) {
+// takeBack makes the IPAddress that a lost claim had, if it is to have the same again.
+func (h *handler) takeBack(p *pass, outcome *vip.Outcome) error {
 	pool := h.observer.pools.Get(outcome.Pool)
-	room := int64(math.MaxInt64)
-	// A VIP that is taken back needs no room: it is its own.
-	if pool != nil && !outcome.TakeBack {
-		room = h.observer.room(pool, name)
-		if room > 0 && !h.mayTake(p, pool, room) {
-			outcome.Waiting = true
-			return false, nil
-		}
-	}
-	ready, again := h.memory.reserve(name, outcome.Pool, room)
-	if !ready {
-		h.wakeIn(p.cluster.Namespace, p.cluster.Name, again)
-		return false, nil
-	}
-	h.crowd.made(name, outcome.Pool)
 	if !outcome.TakeBack || pool == nil {
-		return true, nil
+		return nil
 	}
 	if err := h.claims.TakeBack(h.ctx, &p.snapshot.Cluster, outcome.Role, pool, outcome.Address); err != nil {
 		h.metrics.Failed(outcome.Role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)
-		h.notMade(name, outcome)
-		return false, err
+		return err
 	}
 	h.log(p.key, outcome).Info("Taking back a VIP whose claim was lost")
-	return true, nil
-}
-
-// mayTake tells whether the Cluster may take room of the pool now. Any event may
-// have brought it here just when an address came free that older ones wait for.
-func (h *handler) mayTake(p *pass, pool *kube.Pool, room int64) bool {
-	if p.invited == pool.Ref {
-		return true
-	}
-	ok, again := h.waiters.turn(p.cluster, pool, room)
-	if !ok && again {
-		h.invite(pool)
-	}
-	return ok
-}
-
-// notMade gives back the place of a claim that could not be made.
-func (h *handler) notMade(name string, outcome *vip.Outcome) {
-	h.memory.sawClaim(name)
-	h.crowd.settled(name)
-	if pool := h.observer.pools.Get(outcome.Pool); pool != nil {
-		h.invite(pool)
-	}
+	return nil
 }
 
 // acquireLeases makes sure, before anything is published, that no other Cluster
@@ -247,9 +198,8 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 	if outcome.Release == nil {
 		return nil
 	}
-	if pool := h.observer.pools.Get(outcome.Release.Pool); pool != nil && outcome.Reason == vip.ClaimMoved {
-		h.memory.avoid(p.cluster.Namespace+"/"+outcome.ClaimName, pool)
-		h.wakeIn(p.cluster.Namespace, p.cluster.Name, avoidFor)
+	if outcome.Reason == vip.ClaimMoved {
+		h.allocator.Refuse(p.cluster.Namespace+"/"+outcome.ClaimName, outcome.Release.Pool)
 	}
 	err := h.claims.Delete(h.ctx, p.cluster.Namespace, outcome.Release)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {

@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
-	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
@@ -29,7 +29,7 @@ import (
 func newTestHandler(t *testing.T) (*handler, *prometheus.Registry) {
 	t.Helper()
 	o, registry := observerOf(), prometheus.NewPedanticRegistry()
-	return &handler{ctx: t.Context(), observer: o, memory: o.memory, crowd: newCrowd(func(string) {}), metrics: metrics.New(registry), queue: noQueue{}}, registry
+	return &handler{ctx: t.Context(), observer: o, memory: o.memory, allocator: o.allocator, metrics: metrics.New(registry), queue: noQueue{}}, registry
 }
 
 // changing is a pass with a patch for the ingress role.
@@ -93,25 +93,6 @@ func publishing(ingress *vip.Outcome) *pass {
 	return p
 }
 
-// A claim that waits for its slot with a place on the pool would lose the place meanwhile.
-func TestAPlaceIsTakenWithTheSlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h, _ := newTestHandler(t) // without Claims: the pass ends by a panic, which is recovered
-		h.making = make(chan struct{})
-		h.claimed.Store(time.Now().UnixNano())
-		p := changing()
-		p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
-		go h.makeClaims(p)
-		synctest.Wait()
-		if h.memory.unseen(somePool) != 0 {
-			t.Error("it has a place and no slot")
-		}
-		<-h.making
-		synctest.Wait()
-		h.making <- struct{}{} // for it to give back
-	})
-}
-
 // Claims that are answered late, one after another, leave workers to those that need none.
 func TestSlowClaimsLeaveWorkers(t *testing.T) {
 	for name, took := range map[string]time.Duration{"that time out": 10 * time.Second, "of a slow API server": 900 * time.Millisecond} {
@@ -166,8 +147,8 @@ func TestClaimsThatHangHoldNoWorker(t *testing.T) {
 		p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
 		for _, wait := range []time.Duration{claimsStuck, 0} {
 			began := time.Now()
-			if errs := h.makeClaims(p); errors.Join(errs...) != nil || h.memory.unseen(somePool) != 0 {
-				t.Errorf("%v, %d claims", errs, h.memory.unseen(somePool))
+			if errs := h.makeClaims(p); errors.Join(errs...) != nil {
+				t.Error(errs)
 			}
 			if took := time.Since(began); took != wait {
 				t.Errorf("it waited %s, want %s", took, wait)
@@ -189,20 +170,19 @@ func TestAVIPWaitsForAClaimThatIsMade(t *testing.T) {
 		ingress vip.Outcome
 		waits   bool
 	}{
-		"its provider has it":             {vip.Outcome{Reason: vip.ClaimPending}, true},
-		"its place is an older Cluster's": {vip.Outcome{Reason: vip.ClaimPending, Waiting: true}, false},
-		"there is no pool":                {vip.Outcome{Reason: vip.NoPool}, false},
+		"its provider has it": {vip.Outcome{Reason: vip.ClaimPending, Pool: somePool}, true},
+		"there is no pool":    {vip.Outcome{Reason: vip.NoPool}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, _ := newTestHandler(t)
-			if got := h.waitsForOther(publishing(&test.ingress)); got != test.waits {
-				t.Errorf("it waits: %v", got)
+			if got := h.publishes(publishing(&test.ingress)); got == test.waits {
+				t.Errorf("it is published: %v", got)
 			}
 		})
 	}
 }
 
-func TestWhatIsMissingIsToldWhileAVIPIsKeptBack(t *testing.T) {
+func TestWhatIsMissingIsToldWhileAVIPIsDeferred(t *testing.T) {
 	h, _ := newTestHandler(t)
 	h.reporter = &reporter{recorder: record.NewFakeRecorder(10)}
 	var sent string
@@ -212,10 +192,9 @@ func TestWhatIsMissingIsToldWhileAVIPIsKeptBack(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"apiVersion":"cluster.x-k8s.io/v1beta2","kind":"Cluster","metadata":{"namespace":"a","name":"b","resourceVersion":"2"}}`))
 	})
-	for i := range 2 * few {
-		h.crowd.made(fmt.Sprintf("a/%d", i), somePool)
+	for i := range 20 {
+		h.allocator.SetClaim("a", vip.Ingress.ClaimName(fmt.Sprint(i)), &allocator.Claim{Pool: somePool, Ours: true, Worked: true})
 	}
-	h.crowd.answer(ipamv1.IPPoolReference{APIGroup: somePool.Group, Kind: somePool.Kind})
 	p := publishing(&vip.Outcome{Reason: vip.NoPool})
 	p.cluster.Status.Conditions = []metav1.Condition{{Type: "Somebody's"}}
 	if err := h.act(p); err != nil {

@@ -3,14 +3,15 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
@@ -24,14 +25,14 @@ type handler struct {
 	underWay *sync.RWMutex
 	queue    clustercontrollers.ClusterController
 	observer *observer
-	memory   *memory
-	crowd    *crowd
-	waiters  *waiters
-	writer   *kube.Writer
-	claims   *kube.Claims
-	leases   *kube.Leases
-	reporter *reporter
-	metrics  *metrics.Metrics
+	// allocator decides who may have an address, and who publishes now.
+	allocator *allocator.Allocator
+	memory    *memory
+	writer    *kube.Writer
+	claims    *kube.Claims
+	leases    *kube.Leases
+	reporter  *reporter
+	metrics   *metrics.Metrics
 	// making holds an element for each claim that is being made.
 	making chan struct{}
 	// claimed is when that changed last, in nanoseconds of Unix time; claimTook is what the
@@ -49,8 +50,6 @@ type pass struct {
 	cluster  *clusterv1.Cluster
 	snapshot *vip.Snapshot
 	decision vip.Decision
-	// invited is the pool that the Cluster was invited to; empty if it was not.
-	invited vip.PoolRef
 	// unsure says that an error left open whether the patch was made.
 	unsure bool
 }
@@ -79,6 +78,11 @@ func (h *handler) onChange(key string, cluster *clusterv1.Cluster) (*clusterv1.C
 // every other Cluster its controller.
 func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metrics.Result, err error) {
 	result = metrics.Error // of a panic
+	defer func() {
+		if err != nil {
+			h.wakeAll(h.allocator.Failed(key))
+		}
+	}()
 	defer h.metrics.Recovered("Cluster "+key, &err)
 	if cluster == nil {
 		return metrics.Skipped, h.forget(key)
@@ -88,12 +92,7 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 	} else if cluster == nil {
 		return metrics.Skipped, nil
 	}
-	invited, wasInvited := h.waiters.answer(key)
-	if wasInvited {
-		// Whatever comes of this pass, an error or a panic included.
-		defer h.passOn(invited)
-	}
-	return h.reconcile(&pass{key: key, cluster: cluster, invited: invited.invited})
+	return h.reconcile(&pass{key: key, cluster: cluster})
 }
 
 // current returns the Cluster as it is after our own last write: from the cache or, if
@@ -120,24 +119,21 @@ func (h *handler) current(key string, cached *clusterv1.Cluster) (*clusterv1.Clu
 
 func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	key, cluster := p.key, p.cluster
-	began := h.waiters.now(cluster.Namespace)
+	seen := h.allocator.Changes(cluster.Namespace)
 	var err error
 	if p.snapshot, err = h.observer.observe(cluster); err != nil {
 		return metrics.Error, err
 	}
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
-		h.waiters.remove(key)
-		h.crowd.forget(key)
+		h.wakeAll(h.allocator.Forget(key))
 		h.memory.skipped(key)
 		return metrics.Skipped, h.patchCluster(p)
 	}
+	h.place(p, seen)
 	h.memory.planned(key, p.snapshot.Cluster.UID, &p.decision)
 	err = h.act(p)
 	h.memory.decided(key, p.cluster, &p.decision)
-	if h.waiters.set(key, cluster, p.snapshot, &p.decision, began) {
-		h.wakeIn(cluster.Namespace, cluster.Name, 0)
-	}
 	switch {
 	case err != nil:
 		return metrics.Error, err
@@ -152,13 +148,21 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	return metrics.Success, nil
 }
 
+// place reserves what the decision wants, and decides anew with that.
+func (h *handler) place(p *pass, seen uint64) {
+	request := allocator.RequestOf(p.snapshot, &p.decision)
+	request.Seen = seen
+	placements, wake := h.allocator.Reserve(request)
+	h.wakeAll(wake)
+	if len(placements) > 0 {
+		p.snapshot = p.snapshot.Placed(placements)
+		p.decision = vip.Plan(p.snapshot)
+	}
+}
+
 func (h *handler) forget(key string) error {
 	h.memory.forget(key)
-	h.crowd.forget(key)
-	if invited, ok := h.waiters.answer(key); ok {
-		defer h.passOn(invited)
-	}
-	h.waiters.remove(key)
+	h.wakeAll(h.allocator.Forget(key))
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
 		return fmt.Errorf("key %q: %w", key, err)
@@ -166,30 +170,18 @@ func (h *handler) forget(key string) error {
 	return h.claims.Forget(h.ctx, namespace, name)
 }
 
-// invite wakes as many Clusters that wait for a pool like this one as it has room for.
-func (h *handler) invite(pool *kube.Pool) {
-	for _, waiting := range h.waiters.invite(pool, h.free(pool)) {
-		h.wakeIn(waiting.namespace, waiting.name, 0)
-	}
+// tick lets the allocator do what time alone brings about, until ctx ends.
+func (h *handler) tick(ctx context.Context) {
+	wait.UntilWithContext(ctx, func(context.Context) { h.wakeAll(h.allocator.Tick()) }, time.Second)
 }
 
-// passOn invites the next Cluster if the one that was invited left room.
-func (h *handler) passOn(invited waiter) {
-	pool := h.observer.pools.Get(invited.invited)
-	if pool == nil || h.free(pool) <= 0 {
-		return
+// wakeAll enqueues the Clusters at once.
+func (h *handler) wakeAll(keys []string) {
+	for _, key := range keys {
+		if namespace, name, err := cache.SplitMetaNamespaceKey(key); err == nil {
+			h.wakeIn(namespace, name, 0)
+		}
 	}
-	if next := h.waiters.inviteAfter(invited, pool); next != nil {
-		h.wakeIn(next.namespace, next.name, 0)
-	}
-}
-
-func (h *handler) free(pool *kube.Pool) int64 {
-	room := h.observer.room(pool)
-	if room == math.MaxInt64 {
-		return room
-	}
-	return room - h.memory.unseen(pool.Ref)
 }
 
 // wakeIn enqueues the Cluster; a delay of zero enqueues it at once, past any

@@ -10,6 +10,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
@@ -40,7 +41,7 @@ func NewListReader(l Listed) (*Reader, error) {
 		classes:   generic.NewCache[*clusterv1.ClusterClass](classes, schema.GroupResource{Group: clusterv1.GroupVersion.Group, Resource: "clusterclasses"}),
 		claims:    generic.NewCache[*ipamv1.IPAddressClaim](claims, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddressclaims"}),
 		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddresses"}),
-		pools:     l.Pools, leases: l.Leases, ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), settings: l.Settings,
+		pools:     l.Pools, leases: l.Leases, allocator: allocator.New(), memory: newMemory(), settings: l.Settings,
 		evaluator: l.Evaluator, views: newClassViews(),
 	}
 	o.addIndexers()
@@ -56,13 +57,48 @@ func NewListReader(l Listed) (*Reader, error) {
 	if err := keepAll(addresses, l.Addresses); err != nil {
 		return nil, err
 	}
+	for _, pool := range l.Pools.List() {
+		room := pool.Room()
+		if room.Reported {
+			// Whoever lists may not see all addresses, but the provider has counted them.
+			room.Holds = nil
+		}
+		o.allocator.SetPool(pool.Ref, room)
+	}
 	for _, claim := range l.Claims {
-		o.ledger.onClaim(nil, claim)
+		o.allocator.SetClaim(claim.Namespace, claim.Name, kube.ClaimRoom(nil, claim))
 	}
 	for _, address := range l.Addresses {
-		o.ledger.onAddress(nil, address)
+		o.allocator.SetAddress(address.Namespace, address.Name, kube.AddressRoom(address))
 	}
 	return &Reader{observer: o}, nil
+}
+
+// Decide decides for the Cluster as the controllers would, and reserves nothing.
+func (r *Reader) Decide(cluster *clusterv1.Cluster) (*vip.Snapshot, vip.Decision, error) {
+	s, err := r.Observe(cluster)
+	if err != nil {
+		return nil, vip.Decision{}, err
+	}
+	decision := vip.Plan(s)
+	if placements := r.observer.allocator.Place(allocator.RequestOf(s, &decision)); len(placements) > 0 {
+		s = s.Placed(placements)
+		decision = vip.Plan(s)
+	}
+	return s, decision, nil
+}
+
+// Candidates are the pools for the role in the order in which they are tried, with what
+// keeps each from serving the Cluster.
+func (r *Reader) Candidates(s *vip.Snapshot, role vip.Role) []vip.Candidate {
+	decision := vip.Decision{}
+	want := &vip.Want{Role: role, Claim: role.ClaimName(s.Cluster.Name), Candidates: vip.Candidates(s, role)}
+	return r.observer.allocator.Judge(allocator.RequestOf(s, &decision), want)
+}
+
+// Free is how many addresses of the pool nobody has or is about to have, if that is known.
+func (r *Reader) Free(pool vip.PoolRef) (free int64, known bool) {
+	return r.observer.allocator.Free(pool)
 }
 
 // Inspect finds out, for each role, what Cluster API does for a new Cluster of the class

@@ -1,8 +1,6 @@
 package controllers
 
 import (
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,11 +14,7 @@ import (
 type memory struct {
 	mu       sync.Mutex
 	clusters map[string]*clusterMemory
-	// creating holds the claims that we made and no cache has shown, by namespace/name.
-	creating map[string]createdClaim
-	// avoided holds the pools that a claim was moved away from, by namespace/name.
-	avoided map[string]map[vip.PoolRef]avoidedPool
-	now     func() time.Time
+	now      func() time.Time
 }
 
 type clusterMemory struct {
@@ -33,9 +27,7 @@ type clusterMemory struct {
 	// version is the resourceVersion that was seen last, versionAt when it was first.
 	version   string
 	versionAt time.Time
-	// incomplete is since when a VIP could be published and the other could not.
-	incomplete time.Time
-	roles      map[vip.Role]*roleMemory
+	roles     map[vip.Role]*roleMemory
 }
 
 // refusal is a patch that the API server refused for a reason of its own.
@@ -56,32 +48,11 @@ type roleMemory struct {
 	waitsSince time.Time
 }
 
-type createdClaim struct {
-	pool vip.PoolRef
-	at   time.Time
-}
-
-// avoidedPool is a pool that had no address, in the state in which that was found.
-type avoidedPool struct {
-	resourceVersion string
-	at              time.Time
-}
-
-// avoidFor is how long a pool that had no address is passed over for that claim
-// unless it changes. Without this, a pool whose capacity is not reported would be
-// chosen anew each time its claim was moved away from it.
-const avoidFor = 5 * time.Minute
-
-// unseenFor is how long a claim that we made is believed in without having been seen:
-// longer than the watches of a busy API server lag, short enough not to matter if the
-// claim was deleted before anyone could see it.
-const unseenFor = 30 * time.Second
-
 // lateAfter is how long a watch may take to show our own write before a live read is made.
 const lateAfter = 5 * time.Second
 
 func newMemory() *memory {
-	return &memory{clusters: map[string]*clusterMemory{}, creating: map[string]createdClaim{}, avoided: map[string]map[vip.PoolRef]avoidedPool{}, now: time.Now}
+	return &memory{clusters: map[string]*clusterMemory{}, now: time.Now}
 }
 
 func (m *memory) cluster(key string) *clusterMemory {
@@ -100,10 +71,6 @@ func (m *memory) forget(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.clusters, key)
-	namespace, name, _ := strings.Cut(key, "/")
-	for _, role := range vip.Roles() {
-		delete(m.avoided, namespace+"/"+role.ClaimName(name))
-	}
 }
 
 // wrote notes the resourceVersion that a write of ours, or a live read, returned.
@@ -112,7 +79,6 @@ func (m *memory) wrote(key, resourceVersion string) {
 	defer m.mu.Unlock()
 	c := m.cluster(key)
 	c.written, c.writtenAt = resourceVersion, m.now()
-	c.incomplete = time.Time{}
 }
 
 // behind tells whether the cache shows the Cluster as it was before our own last
@@ -131,81 +97,6 @@ func (m *memory) behind(key, resourceVersion string) (behind, tooLong bool) {
 		return false, false
 	}
 	return true, m.now().Sub(c.writtenAt) >= lateAfter
-}
-
-// reserve notes that the claim is being made on the pool. It reports false, and when
-// to look again, if that was done a moment ago and the cache merely does not show
-// it yet, or if other passes have taken the room meanwhile.
-func (m *memory) reserve(claim string, pool vip.PoolRef, room int64) (ok bool, again time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if made, exists := m.creating[claim]; exists && m.now().Sub(made.at) < unseenFor {
-		return false, unseenFor
-	}
-	if m.unseenLocked(pool, claim) >= room {
-		return false, 0
-	}
-	m.creating[claim] = createdClaim{pool: pool, at: m.now()}
-	return true, 0
-}
-
-// avoid notes that the claim was moved away from the pool, which had no address.
-func (m *memory) avoid(claim string, pool *kube.Pool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.avoided[claim] == nil {
-		m.avoided[claim] = map[vip.PoolRef]avoidedPool{}
-	}
-	m.avoided[claim][pool.Ref] = avoidedPool{resourceVersion: pool.ResourceVersion, at: m.now()}
-}
-
-// avoids tells whether the claim was moved away from the pool as it is now.
-func (m *memory) avoids(claim string, pool *kube.Pool) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a, known := m.avoided[claim][pool.Ref]
-	return known && a.resourceVersion == pool.ResourceVersion && m.now().Sub(a.at) < avoidFor
-}
-
-// holdsBack tells for how much longer the Cluster's patch, which publishes one VIP,
-// waits for the other, whose claim's provider last bound one at that time.
-func (m *memory) holdsBack(key string, answered time.Time) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := m.cluster(key)
-	if c.incomplete.IsZero() {
-		c.incomplete = m.now()
-	}
-	if answered.Before(c.incomplete) {
-		answered = c.incomplete
-	}
-	return min(together-m.now().Sub(answered), settle-m.now().Sub(c.incomplete))
-}
-
-// sawClaim notes that the cache shows the claim, or that making it failed.
-func (m *memory) sawClaim(claim string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.creating, claim)
-}
-
-// unseen counts the claims made on the pool that no cache shows, but for the excepted ones.
-func (m *memory) unseen(pool vip.PoolRef, except ...string) int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.unseenLocked(pool, except...)
-}
-
-func (m *memory) unseenLocked(pool vip.PoolRef, except ...string) int64 {
-	count := int64(0)
-	for claim, made := range m.creating {
-		if m.now().Sub(made.at) >= unseenFor {
-			delete(m.creating, claim)
-		} else if made.pool == pool && !slices.Contains(except, claim) {
-			count++
-		}
-	}
-	return count
 }
 
 // versionSince returns when the Cluster was first seen in this version.

@@ -2,12 +2,13 @@ package controllers
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -65,56 +66,6 @@ func TestTheCacheIsNotBehindForEver(t *testing.T) {
 	}
 }
 
-func TestAClaimIsMadeOnceUntilTheCacheShowsIt(t *testing.T) {
-	pool, other := vip.PoolRef{Name: "p"}, vip.PoolRef{Name: "q"}
-	m, pass := clock()
-	if ok, _ := m.reserve("a/vip-cp-b", pool, 2); !ok {
-		t.Fatal("the first time is refused")
-	}
-	if ok, again := m.reserve("a/vip-cp-b", pool, 2); ok || again <= 0 {
-		t.Errorf("a claim that is on its way is made again: %v, look again in %s", ok, again)
-	}
-	if got := m.unseen(pool); got != 1 {
-		t.Errorf("%d claims on the pool are unseen", got)
-	}
-	if m.unseen(other) != 0 || m.unseen(pool, "a/vip-cp-b") != 0 {
-		t.Error("claims of other pools, or excepted ones, are counted")
-	}
-	m.sawClaim("a/vip-cp-b")
-	if m.unseen(pool) != 0 {
-		t.Error("a claim that was seen is unseen")
-	}
-	if ok, _ := m.reserve("a/vip-cp-b", pool, 2); !ok {
-		t.Error("a claim that was seen, and is missing again, is not made")
-	}
-	pass(unseenFor)
-	if m.unseen(pool) != 0 {
-		t.Error("a claim that is never shown is believed in for ever")
-	}
-	if ok, _ := m.reserve("a/vip-cp-b", pool, 2); !ok {
-		t.Error("a claim that was never shown is not made again")
-	}
-}
-
-func TestNoMoreClaimsAreMadeThanThePoolHasRoomFor(t *testing.T) {
-	pool := vip.PoolRef{Name: "p"}
-	m, _ := clock()
-	for _, claim := range []string{"a/1", "a/2"} {
-		if ok, _ := m.reserve(claim, pool, 2); !ok {
-			t.Errorf("%s finds no room", claim)
-		}
-	}
-	if ok, again := m.reserve("a/3", pool, 2); ok || again != 0 {
-		t.Errorf("a third claim finds room for two: %v, %s", ok, again)
-	}
-	if ok, _ := m.reserve("a/3", vip.PoolRef{Name: "q"}, 1); !ok {
-		t.Error("another pool is full too")
-	}
-	if ok, _ := m.reserve("a/4", pool, 0); ok {
-		t.Error("a full pool has room")
-	}
-}
-
 func TestTheSamePatchIsNotSentRightAfterItsRefusal(t *testing.T) {
 	m, pass := clock()
 	m.refuses("a/b", "patch", "because")
@@ -135,7 +86,7 @@ func TestTheSamePatchIsNotSentRightAfterItsRefusal(t *testing.T) {
 
 func TestGoodNewsWaitUntilNobodyWritesTheCluster(t *testing.T) {
 	m, goOn := clock()
-	h := &handler{memory: m, crowd: newCrowd(nil)}
+	h := &handler{memory: m, allocator: allocator.New()}
 	published := m.now()
 	until := func(version string) time.Duration {
 		cluster := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{ResourceVersion: version}}
@@ -161,13 +112,10 @@ func TestGoodNewsWaitUntilNobodyWritesTheCluster(t *testing.T) {
 		t.Errorf("while another one is published they wait %s", got)
 	}
 	h.publishing.Store(0)
-	h.crowd.kept["a/freed"] = &keptCluster{free: true}
-	if got := until("2"); got > 0 {
-		t.Errorf("when another one's VIPs are kept back no more they wait %s", got)
-	}
-	h.crowd.kept["a/other"] = &keptCluster{}
+	// Its other VIP waits for a provider, so that this one is not published yet.
+	h.allocator.Publish("a/other", vip.PoolRef{Kind: "P", Name: "q"}, vip.PoolRef{Kind: "P", Name: "p"})
 	if got := until("2"); got != calm {
-		t.Errorf("while another one's VIPs are kept back they wait %s", got)
+		t.Errorf("while another one's VIPs are deferred they wait %s", got)
 	}
 	goOn(settle)
 	if got := until("3"); got > 0 {
@@ -190,52 +138,29 @@ func TestSinceWhenAnOutcomeIsSo(t *testing.T) {
 	}
 }
 
-func TestTheFirstVIPWaitsForTheSecond(t *testing.T) {
-	m, pass := clock()
-	answered := time.Time{}
-	if got := m.holdsBack("a/b", answered); got != together {
-		t.Errorf("at first for %s", got)
-	}
-	pass(together)
-	if got := m.holdsBack("a/b", answered); got > 0 {
-		t.Errorf("behind a silent provider for %s more", got)
-	}
-	if got := m.holdsBack("a/b", m.now()); got != together {
-		t.Errorf("behind a busy provider for %s", got)
-	}
-	pass(settle - together)
-	if got := m.holdsBack("a/b", m.now()); got > 0 {
-		t.Errorf("however busy, for %s more", got)
-	}
-	m.wrote("a/b", "1")
-	if got := m.holdsBack("a/b", answered); got != together {
-		t.Errorf("after a write for %s", got)
-	}
-}
-
 func TestAPendingClaimIsReportedOnceItsProviderIsSilent(t *testing.T) {
-	m, pass := clock()
-	c := newTestCrowd()
-	h := &handler{memory: m, crowd: c.crowd}
-	pending := &vip.Outcome{Reason: vip.ClaimPending, Pool: vip.PoolRef{Group: "g", Kind: "k"}}
-	since := m.now()
-	pass(settle)
-	if got := h.remaining(pending, since); got > 0 {
-		t.Errorf("behind a silent provider it goes unreported for %s", got)
-	}
-	c.at = m.now()
-	c.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
-	if got := h.remaining(pending, since); got != settle {
-		t.Errorf("behind a busy one for %s, want %s", got, settle)
-	}
-	pass(patience - settle)
-	c.at = m.now()
-	c.answer(ipamv1.IPPoolReference{APIGroup: "g", Kind: "k"})
-	if got := h.remaining(pending, since); got > 0 {
-		t.Errorf("for ever: %s more", got)
-	}
-	dry := &vip.Outcome{Reason: vip.PoolExhausted, Pool: pending.Pool}
-	if got := h.remaining(dry, since); got > 0 {
-		t.Errorf("a dry pool goes unreported for %s", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := &handler{memory: m, allocator: allocator.New()}
+		pending := &vip.Outcome{Reason: vip.ClaimPending, Pool: vip.PoolRef{Group: "g", Kind: "k", Name: "p"}}
+		worked := &allocator.Claim{Pool: pending.Pool, Worked: true}
+		since := m.now()
+		time.Sleep(settle)
+		if got := h.remaining(pending, since); got > 0 {
+			t.Errorf("behind a silent provider it goes unreported for %s", got)
+		}
+		h.allocator.SetClaim("a", "c", worked)
+		if got := h.remaining(pending, since); got != settle {
+			t.Errorf("behind a busy one for %s, want %s", got, settle)
+		}
+		time.Sleep(patience - settle)
+		h.allocator.SetClaim("a", "c", worked)
+		if got := h.remaining(pending, since); got > 0 {
+			t.Errorf("for ever: %s more", got)
+		}
+		dry := &vip.Outcome{Reason: vip.PoolExhausted, Pool: pending.Pool}
+		if got := h.remaining(dry, since); got > 0 {
+			t.Errorf("a dry pool goes unreported for %s", got)
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	ipamcontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/ipam.cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
@@ -28,9 +29,8 @@ type observer struct {
 	pools     *kube.Pools
 	leases    *kube.Leases
 	hold      *kube.HoldGate
-	ledger    *ledger
+	allocator *allocator.Allocator
 	memory    *memory
-	crowd     *crowd
 	settings  vip.Settings
 	// builds says that what is asked is whether a Cluster may be built, so that it
 	// matters of every Cluster, not only of held ones, what its class needs.

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 
@@ -9,35 +8,15 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// poolsFor views the pools that serve the Cluster's class or back its claims, less
-// the addresses that are spoken for by others.
+// poolsFor views the pools that serve the Cluster's class or back its claims.
 func (o *observer) poolsFor(s *vip.Snapshot) []vip.Pool {
-	var own []string
-	for _, role := range vip.Roles() {
-		own = append(own, s.Cluster.Namespace+"/"+role.ClaimName(s.Cluster.Name))
-	}
 	var pools []vip.Pool
 	for _, pool := range o.pools.List() {
 		if pool.Serves.Class(s.Cluster.Class) || claimed(s, pool.Ref) {
-			view := pool.View(o.ledger.taken(pool, own...) + o.memory.unseen(pool.Ref, own...))
-			for i, role := range vip.Roles() {
-				if o.memory.avoids(own[i], pool) {
-					view.Refused = append(view.Refused, role)
-				}
-			}
-			pools = append(pools, view)
+			pools = append(pools, pool.View())
 		}
 	}
 	return pools
-}
-
-// room is how many more claims the pool could bind, as far as anyone knows, not
-// counting claims that no cache shows yet.
-func (o *observer) room(pool *kube.Pool, except ...string) int64 {
-	if !pool.Known {
-		return math.MaxInt64
-	}
-	return pool.Usable - o.ledger.taken(pool, except...)
 }
 
 func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
@@ -50,16 +29,13 @@ func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
 }
 
 // observeContest finds out, for each bound claim, whether another pool could hand
-// out the same address, and since when the state of a pending claim's pool is known.
+// out the same address.
 func (o *observer) observeContest(s *vip.Snapshot) {
 	for role, claim := range s.Claims {
 		if claim == nil {
 			continue
 		}
-		if pool := o.pools.Get(claim.Pool); pool != nil && !claim.Bound {
-			name := s.Cluster.Namespace + "/" + claim.Name
-			claim.PoolSeenSince, claim.Binding = o.crowd.seenSince(name, pool.Seen), o.ledger.isBinding(name)
-		}
+		claim.Binding = !claim.Bound && o.allocator.HasAddress(s.Cluster.Namespace, claim.Name)
 		if claim.Address == nil {
 			continue
 		}
@@ -100,8 +76,7 @@ func (o *observer) recoveries(s *vip.Snapshot) map[vip.Role]vip.PoolRef {
 		}
 		for _, candidate := range vip.Candidates(s, role) {
 			pool := o.pools.Get(candidate.Pool.Ref)
-			takes := candidate.Verdict == "" || candidate.Verdict == vip.PoolExhausted
-			if pool == nil || !takes || !pool.CanPin() || !pool.Contains(key) {
+			if pool == nil || candidate.Verdict != "" || !pool.CanPin() || !pool.Contains(key) {
 				continue
 			}
 			if result == nil {

@@ -100,6 +100,7 @@ func (o *observer) declared() (result map[classRole][]string, exists map[string]
 
 // available tells whether a new claim could be made on the pool now.
 func (o *observer) available(pool *kube.Pool) bool {
-	view := pool.View(o.ledger.taken(pool) + o.memory.unseen(pool.Ref))
-	return view.Available()
+	view := pool.View()
+	free, known := o.allocator.Free(pool.Ref)
+	return view.Available() && (!known || free > 0)
 }

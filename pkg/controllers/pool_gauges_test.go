@@ -90,6 +90,7 @@ func TestPoolsAvailable(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := observerOf(&clusterv1.ClusterClass{ObjectMeta: named("a", "rke2")}, &clusterv1.ClusterClass{ObjectMeta: named("a", "k3s")})
+			o.allocator.SetPool(test.pool.Ref, test.pool.Room())
 			compare(t, scrape(t, func(r metrics.Readings) error { return o.showAvailable(r, []*kube.Pool{test.pool}) }, metrics.PoolsAvailable), test.want)
 		})
 	}
@@ -99,13 +100,14 @@ func TestPoolsAvailable(t *testing.T) {
 func TestAPoolThatIsSpokenForIsNotAvailable(t *testing.T) {
 	pool := serve(filled(vip.PoolRef{Group: inCluster, Kind: "GlobalInClusterIPPool", Name: "p"}, 2, 1), vip.ClassEntry{Name: "rke2"})
 	o := observerOf()
+	o.allocator.SetPool(pool.Ref, pool.Room())
 	claim := claimOf("a", "vip-cp-c1")
 	claim.Spec.PoolRef = ipamv1.IPPoolReference{APIGroup: inCluster, Kind: pool.Ref.Kind, Name: "p"}
-	o.ledger.onClaim(nil, claim)
+	o.allocator.SetClaim("a", claim.Name, kube.ClaimRoom(nil, claim))
 	if o.available(pool) {
 		t.Error("it is available")
 	}
-	o.ledger.onClaim(claim, nil)
+	o.allocator.SetClaim("a", claim.Name, nil)
 	if !o.available(pool) {
 		t.Error("without the claim it is not")
 	}

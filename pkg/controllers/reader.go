@@ -12,6 +12,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -31,7 +32,7 @@ type Reader struct {
 // controller: one that is not started would queue every event for ever.
 func NewReader(caches lassocache.SharedCacheFactory, pools *kube.Pools, leases *kube.Leases, settings vip.Settings, evaluator *sandbox.Evaluator) (*Reader, error) {
 	o := &observer{
-		pools: pools, leases: leases, ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), settings: settings,
+		pools: pools, leases: leases, allocator: allocator.New(), memory: newMemory(), settings: settings,
 		builds: true, evaluator: evaluator, views: newClassViews(),
 	}
 	classes, err := caches.ForKind(clusterv1.GroupVersion.WithKind("ClusterClass"))

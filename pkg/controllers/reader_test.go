@@ -12,6 +12,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 )
 
@@ -37,7 +38,7 @@ func newTestObserver(reads bool, clusters, addresses cache.Indexer) *observer {
 		claims:    generic.NewCache[*ipamv1.IPAddressClaim](newIndexer(), schema.GroupResource{Resource: "ipaddressclaims"}),
 		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Resource: "ipaddresses"}),
 		pools:     kube.NewPools(nil, nil, nil), leases: kube.NewLeases(nil, nil, "ours"),
-		ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil), views: newClassViews(),
+		allocator: allocator.New(), memory: newMemory(), views: newClassViews(),
 	}
 }
 

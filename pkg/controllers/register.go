@@ -3,13 +3,15 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/rancher/lasso/pkg/controller"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	clusterapi "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	ipamapi "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/ipam.cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
@@ -61,36 +63,56 @@ func Register(ctx, writes context.Context, o Options) error {
 
 	memory := newMemory()
 	wake := func(namespace, name string) { clusters.EnqueueAfter(namespace, name, 0) }
-	crowd := newCrowd(func(key string) {
-		namespace, name, _ := strings.Cut(key, "/")
-		wake(namespace, name)
-	})
 	observer := &observer{
 		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
-		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, ledger: newLedger(), memory: memory, crowd: crowd, settings: o.Settings,
+		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, allocator: allocator.New(), memory: memory, settings: o.Settings,
 		evaluator: o.Evaluator, wake: wake, views: newClassViews(),
 	}
 	observer.addIndexers()
 	h := &handler{
-		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, memory: memory, crowd: crowd, waiters: newWaiters(),
+		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, allocator: observer.allocator, memory: memory,
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
 		making: make(chan struct{}, claimsAtOnce), mayWait: int64(max(o.Workers/3, 1)),
 	}
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	pools := newPoolReporter(o.Recorder, o.Pools, o.Metrics)
-	w := &waker{observer: observer, waiters: h.waiters, invite: h.invite, pools: pools, leases: keeper, wake: wake}
+	w := &waker{observer: observer, pools: pools, leases: keeper, wake: wake, wakeAll: h.wakeAll}
 	if err := w.watch(ctx, claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
 	if err := o.HoldGate.OnChange(ctx, w.wakeHeld); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
+	if err := observer.await(); err != nil {
+		return fmt.Errorf("register controllers: %w", err)
+	}
+	go h.tick(ctx)
 	go keeper.run(ctx)
 	go pools.run(ctx)
 	observer.show(o.Metrics)
 	reporter := &classReporter{recorder: o.Recorder, observer: observer, queue: classes, metrics: o.Metrics, wake: w.wakeClass}
 	classes.OnChange(ctx, classHandler, reporter.onChange)
 	clusters.OnChange(ctx, clusterHandler, h.onChange)
+	return nil
+}
+
+// await has the allocator know all Clusters that have waited since before this process, so
+// that they keep their places in line.
+func (o *observer) await() error {
+	clusters, err := o.clusters.List(metav1.NamespaceAll, labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list Clusters: %w", err)
+	}
+	for _, cluster := range clusters {
+		s, err := o.observe(cluster)
+		if err != nil {
+			continue // its own reconcile tells
+		}
+		decision := vip.Plan(s)
+		if request := allocator.RequestOf(s, &decision); len(request.Wants) > 0 {
+			o.allocator.Await(request)
+		}
+	}
 	return nil
 }
 

@@ -22,6 +22,10 @@ import (
 // later.
 const settle = 15 * time.Second
 
+// calm is how long nobody has written a Cluster when success is reported: Cluster API
+// writes one that it builds about twice a second.
+const calm = time.Second
+
 // patience is how long a claim may wait, unreported, behind others that its
 // provider is answering: providers answer one claim at a time.
 const patience = 2 * time.Minute
@@ -115,7 +119,7 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 	now := h.memory.now()
 	wait := settle - now.Sub(since)
 	if outcome.Reason == vip.ClaimPending {
-		behind := min(settle-now.Sub(h.crowd.lastAnswer(outcome.Pool)), patience-now.Sub(since))
+		behind := min(settle-now.Sub(h.allocator.Progress(outcome.Pool)), patience-now.Sub(since))
 		wait = max(wait, behind)
 	}
 	return wait
@@ -128,7 +132,7 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
 	now := h.memory.now()
 	wait := calm - now.Sub(h.memory.versionSince(p.key, p.cluster.ResourceVersion))
-	if h.publishing.Load() > 0 || h.crowd.keepsAny() {
+	if h.publishing.Load() > 0 || h.allocator.Deferring() {
 		wait = calm
 	}
 	return min(wait, settle-now.Sub(since))

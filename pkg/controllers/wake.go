@@ -15,6 +15,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
@@ -23,27 +24,28 @@ import (
 // sees both states of the object and passes over events that change nothing for us.
 type waker struct {
 	observer *observer
-	waiters  *waiters
-	invite   func(pool *kube.Pool)
 	pools    *poolReporter
 	leases   *leaseKeeper
 	wake     func(namespace, name string)
+	wakeAll  func(keys []string)
 }
 
 // watch registers the waker with every cache and waits until it has seen all that
-// is there, or ctx ends: the ledger must be complete before the first decision.
+// is there, or ctx ends: the allocator must know it all before the first decision. Pools
+// come first, so that what they hold is counted once.
 func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters cache.SharedIndexInformer) error {
 	var all []cache.DoneChecker
 	var errs []error
 	add := func(synced cache.DoneChecker, err error) {
 		all, errs = append(all, synced), append(errs, err)
 	}
+	pools, err := w.observer.pools.OnEvent(w.onPool)
+	all, errs = append(all, pools...), append(errs, err)
 	add(kube.OnEvent(claims, w.onClaim))
 	add(kube.OnEvent(addresses, w.onAddress))
 	add(kube.OnEvent(classes, w.onClass))
 	add(kube.OnEvent(clusters, w.onCluster))
 	add(w.observer.leases.OnEvent(w.onLease))
-	errs = append(errs, w.observer.pools.OnEvent(w.onPool))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("watch for wake-ups: %w", err)
 	}
@@ -53,40 +55,16 @@ func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters 
 	return nil
 }
 
-// onClaim wakes the Cluster that the claim's name leads to, and, if a claim stops
-// waiting, those for which there may be room now.
+// onClaim wakes the Cluster that the claim's name leads to, and whom its address or its
+// place concerns.
 func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 	claim := either(old, current)
-	w.observer.ledger.onClaim(old, current)
-	w.observer.memory.sawClaim(claimKey(claim))
-	if old != nil && current != nil && worked(old, current) {
-		w.observer.crowd.answer(current.Spec.PoolRef)
-	}
-	if current == nil || !waitsForAddress(current) {
-		w.observer.crowd.settled(claimKey(claim))
-		if old != nil && waitsForAddress(old) {
-			w.inviteTo(old.Spec.PoolRef, old.Namespace)
-		}
-	}
+	w.wakeAll(w.observer.allocator.SetClaim(claim.Namespace, claim.Name, kube.ClaimRoom(old, current)))
 	if old != nil && current != nil && sameClaim(old, current) {
 		return
 	}
 	if cluster, _, ours := vip.ParseClaimName(claim.Name); ours {
 		w.wake(claim.Namespace, cluster)
-	}
-}
-
-// worked tells whether the provider did something for the claim: bound it, or took it
-// up with its finalizer. One that adds that itself does nothing else for seconds
-// before a crowd.
-func worked(old, current *ipamv1.IPAddressClaim) bool {
-	return waitsForAddress(old) &&
-		(current.Status.AddressRef.Name != "" || len(current.Finalizers) > len(old.Finalizers))
-}
-
-func (w *waker) inviteTo(ref ipamv1.IPPoolReference, namespace string) {
-	if pool := w.observer.pools.Get(w.observer.pools.Scope().Ref(ref, namespace)); pool != nil {
-		w.invite(pool)
 	}
 }
 
@@ -101,16 +79,12 @@ func sameClaim(a, b *ipamv1.IPAddressClaim) bool {
 // onAddress wakes the Cluster whose claim the address is bound to, and those that
 // use the same address.
 func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
-	w.observer.ledger.onAddress(old, current)
-	if old == nil || current == nil {
-		address := either(old, current)
-		w.inviteTo(address.Spec.PoolRef, address.Namespace)
-	}
+	address := either(old, current)
+	w.wakeAll(w.observer.allocator.SetAddress(address.Namespace, address.Name, kube.AddressRoom(current)))
 	if old != nil && current != nil && old.UID == current.UID &&
 		old.DeletionTimestamp.IsZero() == current.DeletionTimestamp.IsZero() && old.Spec.Address == current.Spec.Address {
 		return
 	}
-	address := either(old, current)
 	if cluster, _, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name); ours {
 		w.wake(address.Namespace, cluster)
 	}
@@ -201,26 +175,24 @@ func (w *waker) wakeClass(class vip.ClassKey) {
 	}
 }
 
-// onPool wakes the Clusters that wait for a pool like this one: as many as it has
-// room for if nothing but its capacity changed; all of them, the oldest first, if
-// they have something new to hear; and when it changes whom it serves, every
-// Cluster of a class that it names. It also wakes those whose claims wait on it,
-// unless it merely gained or lost some of its room.
+// onPool wakes the Clusters that could have something from the pool now, and if more than
+// its room changed, all that wait for a pool like this one or whose claims wait on it. When
+// it changes whom it serves it wakes every Cluster of a class that it names.
 func (w *waker) onPool(old, current *kube.Pool) {
+	ref := either(old, current).Ref
+	var room *allocator.Pool
+	if current != nil && current.Ours {
+		room = current.Room()
+	}
+	w.wakeAll(w.observer.allocator.SetPool(ref, room))
 	if old != nil && current != nil && samePool(old, current) {
-		if old.Usable != current.Usable || old.Used != current.Used || old.Known != current.Known {
-			w.invite(current)
-			if current.Known && current.Usable <= 0 {
-				w.wakePending(current)
-			}
-		}
 		return
 	}
-	w.pools.changed(either(old, current).Ref)
-	w.wakePending(either(old, current))
-	for _, waiting := range w.waiters.all(old, current) {
-		w.wake(waiting.namespace, waiting.name)
-	}
+	w.pools.changed(ref)
+	w.wakeAll(w.observer.allocator.Pending(ref))
+	w.wakeAll(w.observer.allocator.Changed(ref.Namespace, func(class vip.ClassKey) bool {
+		return (old != nil && old.Serves.Class(class)) || (current != nil && current.Serves.Class(class))
+	}))
 	if old != nil && current != nil && sameServes(old, current) {
 		return
 	}
@@ -247,17 +219,6 @@ func (w *waker) wakeHeld() {
 	}
 }
 
-// wakePending wakes the Clusters whose claims wait on the pool, which can serve
-// them no more: another pool may.
-func (w *waker) wakePending(pool *kube.Pool) {
-	for _, claim := range w.observer.ledger.pending(pool.Ref) {
-		namespace, name, _ := strings.Cut(claim, "/")
-		if cluster, _, ours := vip.ParseClaimName(name); ours {
-			w.wake(namespace, cluster)
-		}
-	}
-}
-
 // wakeEntry wakes the Clusters of the classes that a pool names: those of its namespace,
 // if it has one, whatever it says. An entry for every class never makes a role apply, so
 // waking the waiters was enough for it.
@@ -280,7 +241,7 @@ func (w *waker) wakeEntry(entry vip.ClassEntry, namespace string) {
 
 // samePool compares everything but capacity.
 func samePool(a, b *kube.Pool) bool {
-	viewA, viewB := a.View(0), b.View(0)
+	viewA, viewB := a.View(), b.View()
 	return a.UID == b.UID && sameServes(a, b) && viewA.Paused == viewB.Paused && viewA.Deleting == viewB.Deleting && a.SameRanges(b)
 }
 

@@ -14,11 +14,38 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
+
+var (
+	somePool  = vip.PoolRef{Group: "g", Kind: "k", Name: "p"}
+	globalRef = ipamv1.IPPoolReference{APIGroup: "g", Kind: "P", Name: "p"}
+	global    = vip.PoolRef{Group: "g", Kind: "P", Name: "p"}
+)
+
+func claimOf(namespace, name string) *ipamv1.IPAddressClaim {
+	return &ipamv1.IPAddressClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: ipamv1.IPAddressClaimSpec{PoolRef: globalRef}}
+}
+
+func boundClaim(claim *ipamv1.IPAddressClaim) *ipamv1.IPAddressClaim {
+	claim = claim.DeepCopy()
+	claim.Status.AddressRef.Name = claim.Name
+	return claim
+}
+
+// poolOf is a global pool of that name for the class and role.
+func poolOf(name, class string, roles ...vip.Role) *kube.Pool {
+	entry := vip.ClassEntry{Name: class}
+	return &kube.Pool{Ref: vip.PoolRef{Kind: "P", Name: name}, Ours: true, Serves: vip.Serves{Classes: []vip.ClassEntry{entry}, Roles: roles}}
+}
+
+type errNot string
+
+func (e errNot) Error() string { return "not " + string(e) }
 
 var past = &metav1.Time{Time: time.Unix(1, 0)}
 
@@ -43,32 +70,6 @@ func TestAClaimEventMatters(t *testing.T) {
 			test.edit(changed)
 			if got := sameClaim(base, changed); got != test.same {
 				t.Errorf("same is %v", got)
-			}
-		})
-	}
-}
-
-func TestAProviderWorkedOnAClaim(t *testing.T) {
-	bound := func(c *ipamv1.IPAddressClaim) { c.Status.AddressRef.Name = "x" }
-	taken := func(c *ipamv1.IPAddressClaim) { c.Finalizers = []string{"x"} }
-	nothing := func(*ipamv1.IPAddressClaim) {}
-	for _, test := range []struct {
-		name     string
-		old, new func(*ipamv1.IPAddressClaim)
-		worked   bool
-	}{
-		{"by binding it", taken, bound, true},
-		{"by taking it up", nothing, taken, true},
-		{"not by letting it go", taken, nothing, false},
-		{"not by what follows on the binding", bound, func(c *ipamv1.IPAddressClaim) { bound(c); taken(c) }, false},
-		{"not by somebody's label", taken, func(c *ipamv1.IPAddressClaim) { taken(c); c.Labels = map[string]string{"a": "b"} }, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			old, current := claimOf("team-a", "vip-cp-c1"), claimOf("team-a", "vip-cp-c1")
-			test.old(old)
-			test.new(current)
-			if got := worked(old, current); got != test.worked {
-				t.Errorf("worked is %v", got)
 			}
 		})
 	}
@@ -127,11 +128,16 @@ func listening() (w *waker, woken func() []string) {
 		byClassName + " rke2":   {clusterNamed("named")},
 		byClass + " team-a/k3s": {clusterNamed("namespaced")},
 	}}
-	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), ledger: newLedger(), memory: newMemory(), crowd: newCrowd(nil)}
+	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), allocator: allocator.New(), memory: newMemory()}
 	w = &waker{
-		observer: o, waiters: newWaiters(),
-		pools: newPoolReporter(&record.FakeRecorder{}, o.pools, metrics.New(prometheus.NewPedanticRegistry())),
-		wake:  func(_, name string) { heard[name] = true },
+		observer: o,
+		pools:    newPoolReporter(&record.FakeRecorder{}, o.pools, metrics.New(prometheus.NewPedanticRegistry())),
+		wake:     func(_, name string) { heard[name] = true },
+		wakeAll: func(keys []string) {
+			for _, key := range keys {
+				heard[strings.TrimPrefix(key, "team-a/")] = true
+			}
+		},
 	}
 	return w, func() []string {
 		names := slices.Sorted(maps.Keys(heard))
@@ -227,33 +233,44 @@ func TestAPoolEventIsToldFromAChangeOfItsCapacity(t *testing.T) {
 
 func TestAPoolWithMoreRoomWakesAsManyAsItHasRoomFor(t *testing.T) {
 	w, woken := listening()
-	for i, name := range []string{"a", "b", "c"} {
-		wait(w.waiters, name, 9-i, "", vip.Ingress)
-	}
-	var asked *kube.Pool
-	w.invite = func(pool *kube.Pool) { asked = pool }
 	old := poolOf("p", "rke2", vip.Ingress)
 	old.Known = true
+	w.onPool(nil, old)
+	view := old.View()
+	for i, name := range []string{"a", "b", "c"} {
+		want := &vip.Want{Role: vip.Ingress, Claim: vip.Ingress.ClaimName(name), Candidates: []vip.Candidate{{Pool: &view}}}
+		w.observer.allocator.Reserve(allocator.Request{
+			Cluster: "team-a/" + name, Since: time.Unix(int64(9-i), 0), Class: vip.ClassKey{Namespace: "team-a", Name: "rke2"},
+			Wants: []*vip.Want{want}, Seen: w.observer.allocator.Changes("team-a"),
+		})
+	}
+	woken()
 	current := *old
 	current.Usable = 1
 	w.onPool(old, &current)
-	if asked != &current || len(woken()) != 0 {
-		t.Errorf("invited to %+v, woken besides: %v", asked, woken())
+	if got := woken(); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("woken: %v", got)
 	}
-	asked = nil
 	w.onPool(&current, &current)
-	if asked != nil {
-		t.Error("an event without change invites")
+	if got := woken(); len(got) != 0 {
+		t.Errorf("an event without change wakes %v", got)
+	}
+	paused := current
+	paused.Annotations = map[string]string{vip.PausedAnnotation: ""}
+	w.onPool(&current, &paused)
+	if got := woken(); !slices.Equal(got, []string{"a", "b", "c", "named"}) {
+		t.Errorf("of a pause hear %v", got)
 	}
 }
 
 func TestAPoolThatRanDryWakesWhoseClaimsWaitOnIt(t *testing.T) {
 	w, woken := listening()
-	w.invite = func(*kube.Pool) {}
 	claim := claimOf("team-a", "vip-ingress-pending")
-	w.observer.ledger.onClaim(nil, claim)
+	w.onClaim(nil, claim)
 	old := poolOf("p", "rke2", vip.Ingress)
 	old.Ref, old.Known, old.Usable = global, true, 1
+	w.onPool(nil, old)
+	woken()
 	current := *old
 	current.Usable = 0
 	w.onPool(old, &current)

@@ -54,7 +54,7 @@ func verdict(s *vip.Snapshot) string {
 			continue
 		}
 		if !s.Carries(role) && s.WaitsFor(role) {
-			waits = append(waits, fmt.Sprintf("waiting for the %s VIP: %s (see condition %s of the Cluster)", role, text(outcome), role.ConditionType()))
+			waits = append(waits, fmt.Sprintf("waiting for the %s VIP: %s (see condition %s of the Cluster)", role, text(s, outcome), role.ConditionType()))
 		}
 	}
 	return strings.Join(waits, "; ")
@@ -66,14 +66,21 @@ const inProgress = "it is being allocated"
 
 // text is one constant text per reason. What the condition says in detail changes
 // with pools and claims.
-func text(outcome *vip.Outcome) string {
+func text(s *vip.Snapshot, outcome *vip.Outcome) string {
+	reason := outcome.Reason
+	if outcome.Want != nil && reason == vip.ClaimPending {
+		// Only the allocator that leads knows what room there is, and has said so.
+		if told := s.Cluster.Conditions[outcome.Role.ConditionType()]; !told.True && texts[told.Reason] != "" {
+			reason = told.Reason
+		}
+	}
 	if outcome.Reason.Ready() && outcome.Changes {
 		return inProgress
 	}
-	if text, known := texts[outcome.Reason]; known {
+	if text, known := texts[reason]; known {
 		return text
 	}
-	return string(outcome.Reason)
+	return string(reason)
 }
 
 var texts = map[vip.Reason]string{

@@ -48,7 +48,7 @@ func ClassOf(c *clusterv1.Cluster) vip.ClassKey {
 func clusterMeta(m *metav1.ObjectMeta) vip.Cluster {
 	view := vip.Cluster{
 		Namespace: m.Namespace, Name: m.Name, UID: string(m.UID),
-		Labels: m.Labels, Annotations: m.Annotations,
+		Created: m.CreationTimestamp.Time, Labels: m.Labels, Annotations: m.Annotations,
 		Deleting: !m.DeletionTimestamp.IsZero(),
 	}
 	for _, owner := range m.OwnerReferences {

@@ -37,8 +37,6 @@ type Pool struct {
 	Network Network
 	// Grace is how long the provider keeps an address after its release.
 	Grace time.Duration
-	// Seen is when this state of the pool reached us.
-	Seen time.Time
 
 	apiVersion string
 }
@@ -54,11 +52,11 @@ func NewPool(u *unstructured.Unstructured, namespaced bool) *Pool {
 	gvk := u.GroupVersionKind()
 	p := &Pool{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
+			Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(), Generation: u.GetGeneration(),
 			Labels: u.GetLabels(), Annotations: u.GetAnnotations(), DeletionTimestamp: u.GetDeletionTimestamp(),
 		},
-		Ref:  vip.PoolRef{Group: gvk.Group, Kind: gvk.Kind, Name: u.GetName()},
-		Seen: time.Now(), apiVersion: gvk.GroupVersion().String(),
+		Ref:        vip.PoolRef{Group: gvk.Group, Kind: gvk.Kind, Name: u.GetName()},
+		apiVersion: gvk.GroupVersion().String(),
 	}
 	delete(p.Annotations, lastApplied)
 	if namespaced {
@@ -112,13 +110,11 @@ func (p *Pool) Reference() *corev1.ObjectReference {
 	}
 }
 
-// View is the planner's part of the pool; taken counts the addresses that are
-// spoken for although the provider does not count them as used yet.
-func (p *Pool) View(taken int64) vip.Pool {
+// View is the planner's part of the pool.
+func (p *Pool) View() vip.Pool {
 	_, paused := p.Annotations[vip.PausedAnnotation]
 	return vip.Pool{
-		Ref: p.Ref, Serves: p.Serves, Deleting: !p.DeletionTimestamp.IsZero(), Paused: paused,
-		Free: p.Usable - taken, FreeKnown: p.Known, Empty: p.Known && p.Usable <= 0, Grace: p.Grace,
+		Ref: p.Ref, Serves: p.Serves, Deleting: !p.DeletionTimestamp.IsZero(), Paused: paused, Grace: p.Grace,
 	}
 }
 

@@ -30,31 +30,28 @@ func pool(status map[string]any) *unstructured.Unstructured {
 func TestTheCapacityOfAPool(t *testing.T) {
 	type numbers = map[string]any
 	for _, test := range []struct {
-		name    string
-		status  numbers
-		unbound int64
-		free    int64
-		known   bool
+		name   string
+		status numbers
+		free   int64
+		known  bool
 	}{
-		{"is unknown without status", nil, 0, 0, false},
-		{"is what the provider says", numbers{"free": int64(3), "total": int64(9), "used": int64(6)}, 0, 3, true},
-		{"is less by our unbound claims", numbers{"free": int64(3), "total": int64(9)}, 2, 1, true},
-		{"may be negative by them", numbers{"free": int64(0), "total": int64(9)}, 2, -2, true},
-		{"adds addresses out of range, which count as used", numbers{"free": int64(0), "total": int64(9), "outOfRange": int64(2)}, 0, 2, true},
-		{"takes a negative free for what out-of-range addresses make of it", numbers{"free": int64(-1), "total": int64(1), "outOfRange": int64(2)}, 0, 1, true},
-		{"does not subtract a negative out-of-range", numbers{"free": int64(1), "total": int64(9), "outOfRange": int64(-5)}, 0, 1, true},
-		{"is unknown where more is free than there is", numbers{"free": int64(10), "total": int64(9)}, 0, 0, false},
-		{"is unknown where the total is negative", numbers{"free": int64(-3), "total": int64(-1)}, 0, 0, false},
-		{"is unknown without total", numbers{"free": int64(3)}, 0, 0, false},
-		{"may be the largest number", numbers{"free": int64(math.MaxInt64), "total": int64(math.MaxInt64)}, 0, math.MaxInt64, true},
+		{"is unknown without status", nil, 0, false},
+		{"is what the provider says", numbers{"free": int64(3), "total": int64(9), "used": int64(6)}, 3, true},
+		{"adds addresses out of range, which count as used", numbers{"free": int64(0), "total": int64(9), "outOfRange": int64(2)}, 2, true},
+		{"takes a negative free for what out-of-range addresses make of it", numbers{"free": int64(-1), "total": int64(1), "outOfRange": int64(2)}, 1, true},
+		{"does not subtract a negative out-of-range", numbers{"free": int64(1), "total": int64(9), "outOfRange": int64(-5)}, 1, true},
+		{"is unknown where more is free than there is", numbers{"free": int64(10), "total": int64(9)}, 0, false},
+		{"is unknown where the total is negative", numbers{"free": int64(-3), "total": int64(-1)}, 0, false},
+		{"is unknown without total", numbers{"free": int64(3)}, 0, false},
+		{"may be the largest number", numbers{"free": int64(math.MaxInt64), "total": int64(math.MaxInt64)}, math.MaxInt64, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			object := pool(test.status)
 			// The ranges of a kind of our own providers would tell the capacity of a new pool.
 			object.SetKind("IPPool")
-			got := kube.NewPool(object, true).View(test.unbound)
-			if got.FreeKnown != test.known || (test.known && got.Free != test.free) {
-				t.Errorf("known %v, free %d", got.FreeKnown, got.Free)
+			got := kube.NewPool(object, true).Room()
+			if got.Reported != test.known || (test.known && got.Usable != test.free) {
+				t.Errorf("known %v, free %d", got.Reported, got.Usable)
 			}
 		})
 	}
@@ -62,9 +59,9 @@ func TestTheCapacityOfAPool(t *testing.T) {
 
 func TestAnAbsurdNumberOfAddressesOutOfRangeDoesNotExhaustAPool(t *testing.T) {
 	most := int64(math.MaxInt64)
-	got := kube.NewPool(pool(map[string]any{"free": most, "total": most, "outOfRange": most}), true).View(0)
-	if got.FreeKnown && got.Free <= 0 {
-		t.Errorf("free is %d", got.Free)
+	got := kube.NewPool(pool(map[string]any{"free": most, "total": most, "outOfRange": most}), true).Room()
+	if got.Reported && got.Usable <= 0 {
+		t.Errorf("free is %d", got.Usable)
 	}
 }
 
@@ -77,7 +74,7 @@ func TestThePoolView(t *testing.T) {
 	if _, kept := p.Annotations["kubectl.kubernetes.io/last-applied-configuration"]; kept {
 		t.Error("the cache keeps what kubectl applied")
 	}
-	if v := p.View(0); v.Paused || v.Deleting || v.Ref != wantRef {
+	if v := p.View(); v.Paused || v.Deleting || v.Ref != wantRef {
 		t.Errorf("%+v", v)
 	}
 	object := pool(nil)
@@ -86,7 +83,7 @@ func TestThePoolView(t *testing.T) {
 	now := metav1.Now()
 	object.SetDeletionTimestamp(&now)
 	p = kube.NewPool(object, false)
-	if v := p.View(0); !v.Paused || !v.Deleting || v.Ref.Namespace != "" {
+	if v := p.View(); !v.Paused || !v.Deleting || v.Ref.Namespace != "" {
 		t.Errorf("%+v", v)
 	}
 	if p.Ours || p.Serves.Err != nil {

@@ -157,17 +157,22 @@ func waitOptional(ctx context.Context, name string, informer cache.SharedIndexIn
 }
 
 // OnEvent calls the handler for every change of a pool of any kind, now or later
-// discovered. old is nil for a new pool, current for one that is gone.
-func (p *Pools) OnEvent(handler func(old, current *Pool)) error {
+// discovered. old is nil for a new pool, current for one that is gone. What it returns is
+// done when the handler has seen all pools of the caches that have synced.
+func (p *Pools) OnEvent(handler func(old, current *Pool)) (seen []cache.DoneChecker, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handlers = append(p.handlers, handler)
 	for wanted, c := range p.caches {
-		if _, err := OnEvent(c.informer, handler); err != nil {
-			return fmt.Errorf("watch %s: %w", wanted, err)
+		all, err := OnEvent(c.informer, handler)
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", wanted, err)
+		}
+		if c.informer.HasSynced() {
+			seen = append(seen, all)
 		}
 	}
-	return nil
+	return seen, nil
 }
 
 // List returns every pool that carries our keys.

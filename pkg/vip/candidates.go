@@ -16,11 +16,8 @@ type Candidate struct {
 }
 
 // Candidates judges every pool that names the Cluster's class and the role, from
-// the one to try first. Pools of other classes and roles are left out.
-func Candidates(s *Snapshot, role Role) []Candidate { return candidatesLess(s, role, nil) }
-
-// candidatesLess takes so many addresses of each pool as spoken for.
-func candidatesLess(s *Snapshot, role Role, promised map[PoolRef]int64) []Candidate {
+// the one to try first, but for its room. Pools of other classes and roles are left out.
+func Candidates(s *Snapshot, role Role) []Candidate {
 	var result []Candidate
 	for i := range s.Pools {
 		pool := &s.Pools[i]
@@ -33,27 +30,21 @@ func candidatesLess(s *Snapshot, role Role, promised map[PoolRef]int64) []Candid
 		if pool.Serves.Err == nil && !pool.Serves.HasRole(role) {
 			continue
 		}
-		verdict, detail := judge(s, role, pool, promised[pool.Ref])
+		verdict, detail := judge(s, role, pool)
 		result = append(result, Candidate{Pool: pool, Verdict: verdict, Detail: detail})
 	}
 	slices.SortFunc(result, func(a, b Candidate) int { return rank(a.Pool, b.Pool) })
 	return result
 }
 
-func judge(s *Snapshot, role Role, pool *Pool, promised int64) (Reason, string) {
+func judge(s *Snapshot, role Role, pool *Pool) (Reason, string) {
 	if pool.Serves.Err != nil {
 		return PoolInvalid, Short(pool.Serves.Err.Error())
 	}
 	if verdict, detail := accepts(s, role, pool); verdict != "" {
 		return verdict, detail
 	}
-	if verdict, detail := pool.unable(promised); verdict != "" {
-		return verdict, detail
-	}
-	if slices.Contains(pool.Refused, role) {
-		return PoolExhausted, "its provider had no address for this Cluster a moment ago"
-	}
-	return "", ""
+	return pool.unable()
 }
 
 // accepts tells whether the pool may serve the Cluster at all, whatever its state.
@@ -92,13 +83,8 @@ func serves(s *Snapshot, role Role, ref PoolRef) bool {
 	return false
 }
 
-func firstUsable(candidates []Candidate) *Pool {
-	for _, candidate := range candidates {
-		if candidate.Verdict == "" {
-			return candidate.Pool
-		}
-	}
-	return nil
+func usable(candidates []Candidate) bool {
+	return slices.ContainsFunc(candidates, func(c Candidate) bool { return c.Verdict == "" })
 }
 
 // whyNone turns the verdicts over all candidates into one outcome. The order of
@@ -128,3 +114,9 @@ func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 	}
 	return reason, "no pool can serve: " + strings.Join(parts, "; ")
 }
+
+// What a Candidate of the verdict PoolExhausted says.
+const (
+	NoFreeAddress = "it has no free address; extend it or add a pool"
+	RefusedBefore = "its provider had no address for this Cluster a moment ago"
+)

@@ -68,7 +68,6 @@ type casePool struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 	Free        *int64            `json:"free"`
-	Empty       bool              `json:"empty"` // by the provider's own count
 	Grace       int               `json:"grace"` // seconds
 	Deleting    bool              `json:"deleting"`
 	Paused      bool              `json:"paused"`
@@ -86,8 +85,6 @@ type caseClaim struct {
 	Address  *caseAddress `json:"address"`
 	// Refusal is the reason of the claim's Ready condition, when that is False.
 	Refusal string `json:"refusal"`
-	// SeenSince says that the state of its pool became known after the claim was made.
-	SeenSince bool      `json:"seenSince"`
 	Contested bool      `json:"contested"`
 	LeaseHeld bool      `json:"leaseHeld"`
 	DeletedAt time.Time `json:"deletedAt"`
@@ -131,6 +128,11 @@ func caseFolders(t testing.TB) []string {
 
 func readCase(t testing.TB, folder string) *vip.Snapshot {
 	t.Helper()
+	return readFile(t, folder).snapshot(t)
+}
+
+func readFile(t testing.TB, folder string) *caseFile {
+	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", folder, "in.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -142,5 +144,5 @@ func readCase(t testing.TB, folder string) *vip.Snapshot {
 	if file.About == "" {
 		t.Errorf("%s: in.yaml does not say what the case is about", folder)
 	}
-	return file.snapshot(t)
+	return &file
 }

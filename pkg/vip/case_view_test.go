@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -23,8 +24,11 @@ func (f *caseFile) snapshot(t testing.TB) *vip.Snapshot {
 	if f.Settings.Port != 0 {
 		s.Settings.DefaultPort = f.Settings.Port
 	}
+	rooms := allocator.New()
 	for i := range f.Pools {
-		s.Pools = append(s.Pools, f.Pools[i].view())
+		pool := f.Pools[i].view()
+		s.Pools = append(s.Pools, pool)
+		rooms.SetPool(pool.Ref, f.Pools[i].room())
 	}
 	for role, claim := range f.Claims {
 		s.Claims[role] = claim.view(role)
@@ -47,7 +51,13 @@ func (f *caseFile) snapshot(t testing.TB) *vip.Snapshot {
 			s.Holders[key] = append(s.Holders[key], vip.Holder{Kind: kind, Namespace: namespace, Name: name, Rival: rival})
 		}
 	}
-	return s
+	return placed(s, rooms)
+}
+
+// placed is the Snapshot as it is when the allocator has said where claims go.
+func placed(s *vip.Snapshot, rooms *allocator.Allocator) *vip.Snapshot {
+	decision := vip.Plan(s)
+	return s.Placed(rooms.Place(allocator.RequestOf(s, &decision)))
 }
 
 func (c *caseCluster) view() vip.Cluster {
@@ -139,7 +149,7 @@ func poolRefOf(text string) vip.PoolRef {
 }
 
 func (p *casePool) view() vip.Pool {
-	pool := vip.Pool{Ref: poolRefOf(p.Name), Deleting: p.Deleting, Paused: p.Paused, Empty: p.Empty, Grace: time.Duration(p.Grace) * time.Second}
+	pool := vip.Pool{Ref: poolRefOf(p.Name), Deleting: p.Deleting, Paused: p.Paused, Grace: time.Duration(p.Grace) * time.Second}
 	if p.Kind != "" {
 		pool.Ref.Kind = p.Kind
 	}
@@ -154,17 +164,21 @@ func (p *casePool) view() vip.Pool {
 		annotations[vip.PoolRoleKey] = p.Role
 	}
 	pool.Serves = vip.ParseServes(fullKeys(p.Labels), annotations)
-	if p.Free != nil {
-		pool.Free, pool.FreeKnown = *p.Free, true
-	}
 	return pool
+}
+
+func (p *casePool) room() *allocator.Pool {
+	if p.Free == nil {
+		return &allocator.Pool{}
+	}
+	return &allocator.Pool{Usable: *p.Free, Reported: true}
 }
 
 func (c *caseClaim) view(role vip.Role) *vip.Claim {
 	view := &vip.Claim{
 		Name: role.ClaimName(caseName), UID: "claim-" + string(role), ResourceVersion: "7",
 		Deleting: c.Deleting, Role: role, Pool: poolRefOf(c.Pool), Outdated: c.Outdated, Bound: c.Bound || c.Address != nil, Binding: c.Binding,
-		PoolSeenSince: c.SeenSince, Contested: c.Contested, LeaseHeld: c.LeaseHeld, DeletedAt: c.DeletedAt,
+		Contested: c.Contested, LeaseHeld: c.LeaseHeld, DeletedAt: c.DeletedAt,
 	}
 	if c.Refusal != "" {
 		view.Refusal = vip.Refusal{Reason: c.Refusal, Message: "says the provider"}

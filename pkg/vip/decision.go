@@ -57,6 +57,8 @@ type Outcome struct {
 	Release *Claim
 	// Waiting says that a pool event could end this outcome.
 	Waiting bool
+	// Want is the claim that the role needs; nil if it needs none.
+	Want *Want
 }
 
 // Note is a finding beside a role's outcome.

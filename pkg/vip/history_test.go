@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -73,7 +74,11 @@ func (w *world) snapshot(c *citizen) *vip.Snapshot {
 			}
 		}
 	}
-	return s
+	rooms := allocator.New()
+	for _, pool := range w.pools {
+		rooms.SetPool(pool.Ref, &allocator.Pool{})
+	}
+	return placed(s, rooms)
 }
 
 // pass is one pass of the allocator over the Cluster. It reports whether anything was written.

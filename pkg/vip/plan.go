@@ -21,10 +21,9 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 	patch := newPatch(&s.Cluster)
 	decision := Decision{Roles: map[Role]*Outcome{}, Conditions: map[string]Condition{}}
 	dropped := dropUndeclared(s, patch)
-	promised := map[PoolRef]int64{}
 	for _, role := range roles {
 		before := patch.size()
-		outcome := planRole(s, role, patch, promised)
+		outcome := planRole(s, role, patch)
 		if outcome == nil {
 			continue
 		}

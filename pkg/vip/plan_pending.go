@@ -1,5 +1,7 @@
 package vip
 
+import "slices"
+
 // planPending decides a role whose claim is not bound.
 func (v *roleView) planPending() *Outcome {
 	if !v.unbound() {
@@ -12,18 +14,44 @@ func (v *roleView) planPending() *Outcome {
 		v.fill(value, false)
 	}
 	reason, detail := v.stuck()
+	moves := v.stamp == "" && value == "" && movesOn(reason)
+	placement := v.placeElsewhere(reason == "", moves)
 	if reason == "" {
-		return v.out.set(ClaimPending, "waiting for an address from %s", v.claim.Pool)
+		if placement.Pool == v.claim.Pool {
+			return v.out.set(ClaimPending, "waiting for an address from %s", v.claim.Pool)
+		}
+		reason, detail = PoolExhausted, NoFreeAddress
 	}
 	v.out.Waiting = true
-	if v.stamp == "" && value == "" && movesOn(reason) && v.elsewhere() {
+	if moves && placement.Pool != (PoolRef{}) {
 		v.out.Release, v.out.Ensure = v.claim, false
 		return v.out.set(ClaimMoved, "%s: %s; the unbound claim %s is replaced by one on another pool", v.claim.Pool, detail, v.claim.Name)
 	}
 	return v.out.set(reason, "claim %s waits on %s: %s", v.claim.Name, v.claim.Pool, detail)
 }
 
-// stuck tells why the pending claim will not be bound; empty if it may be.
+// placeElsewhere asks where the claim is to be: on its own pool if that may serve it and has
+// an address left, on another one if it may move. Before there is an answer it stays.
+func (v *roleView) placeElsewhere(stays, moves bool) Placement {
+	want := &Want{Role: v.role, Claim: v.claim.Name}
+	if stays {
+		want.Claimed = v.claim.Pool
+	}
+	if moves {
+		want.Candidates = slices.DeleteFunc(Candidates(v.Snapshot, v.role), func(c Candidate) bool { return c.Pool.Ref == v.claim.Pool })
+	}
+	if stays || moves {
+		v.out.Want = want
+	}
+	placement, asked := v.Placements[v.role]
+	if !asked {
+		placement.Pool = want.Claimed
+	}
+	return placement
+}
+
+// stuck tells why the pending claim will not be bound, whatever room its pool has; empty if
+// it may be.
 func (v *roleView) stuck() (Reason, string) {
 	pool := v.pool(v.claim.Pool)
 	switch {
@@ -40,8 +68,6 @@ func (v *roleView) stuck() (Reason, string) {
 		return PoolExhausted, v.claim.Refusal.Message
 	case v.claim.Refusal.Reason != "":
 		return PoolNotReady, v.claim.Refusal.Reason + ": " + v.claim.Refusal.Message
-	case pool.Empty && v.claim.PoolSeenSince:
-		return PoolExhausted, "it has no free address; extend it or add a pool"
 	}
 	return "", ""
 }
@@ -50,16 +76,6 @@ func (v *roleView) stuck() (Reason, string) {
 // another pool. A paused pool would not even release it, and what its provider
 // calls not ready may pass.
 func movesOn(reason Reason) bool { return reason != PoolPaused && reason != PoolNotReady }
-
-// elsewhere tells whether another pool could serve the role.
-func (v *roleView) elsewhere() bool {
-	for _, candidate := range Candidates(v.Snapshot, v.role) {
-		if candidate.Verdict == "" && candidate.Pool.Ref != v.claim.Pool {
-			return true
-		}
-	}
-	return false
-}
 
 func (v *roleView) pool(ref PoolRef) *Pool {
 	for i := range v.Pools {

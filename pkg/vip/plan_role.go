@@ -15,11 +15,8 @@ type roleView struct {
 	value   string
 	stamp   string
 	written string
-	// promised counts, per pool, the claims of this Cluster's other role that wait
-	// for an address.
-	promised map[PoolRef]int64
-	patch    *patch
-	out      *Outcome
+	patch   *patch
+	out     *Outcome
 }
 
 func view(s *Snapshot, role Role, patch *patch) *roleView {
@@ -40,11 +37,9 @@ func view(s *Snapshot, role Role, patch *patch) *roleView {
 }
 
 // planRole decides one role; nil means that it does not apply.
-func planRole(s *Snapshot, role Role, patch *patch, promised map[PoolRef]int64) *Outcome {
+func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
 	v := view(s, role, patch)
-	v.promised = promised
 	patch.reads = append(patch.reads, v.variable.Path)
-	defer v.promise()
 	if s.Cluster.disabled(role) {
 		return v.planDisabled()
 	}
@@ -62,14 +57,6 @@ func planRole(s *Snapshot, role Role, patch *patch, promised map[PoolRef]int64) 
 		return v.planClaimed()
 	}
 	return v.planUnclaimed()
-}
-
-// promise notes that the role's claim, present or to be made, waits for an address.
-func (v *roleView) promise() {
-	waits := v.live && !v.claim.Bound && v.out.Release == nil
-	if makes := v.claim == nil && v.out.Ensure; waits || makes {
-		v.promised[v.out.Pool]++
-	}
 }
 
 // asked tells whether the class or a pool asks for the role on this Cluster.

@@ -46,7 +46,15 @@ func (v *roleView) planLost() *Outcome {
 		v.out.Message += "; no pool that serves this Cluster can give it back"
 		return v.out
 	}
-	v.out.Pool, v.out.TakeBack, v.out.Ensure = pool, true, true
+	v.out.Want = &Want{Role: v.role, Claim: name, Candidates: []Candidate{{Pool: v.pool(pool)}}, Pin: key}
+	placement, asked := v.Placements[v.role]
+	if asked && placement.Pool == (PoolRef{}) {
+		v.out.Waiting = true
+		v.out.Message += fmt.Sprintf("; another claim on %s is about to get it", pool)
+		return v.out
+	}
+	v.out.Pool, v.out.TakeBack = pool, asked && !placement.Made
+	v.out.Ensure = v.out.TakeBack
 	v.out.Message += fmt.Sprintf("; it is being taken back from %s", pool)
 	return v.out
 }
@@ -95,13 +103,20 @@ func (v *roleView) until() string {
 
 // planNew chooses a pool for a role that has nothing yet.
 func (v *roleView) planNew() *Outcome {
-	candidates := candidatesLess(v.Snapshot, v.role, v.promised)
-	pool := firstUsable(candidates)
-	if pool == nil {
-		v.out.Waiting = true
-		v.out.Reason, v.out.Message = whyNone(v.Snapshot, v.role, candidates)
-		return v.out
+	candidates := Candidates(v.Snapshot, v.role)
+	v.out.Want = &Want{Role: v.role, Claim: v.out.ClaimName, Candidates: candidates}
+	placement, asked := v.Placements[v.role]
+	if asked {
+		candidates = placement.Candidates
 	}
-	v.out.Pool, v.out.Ensure = pool.Ref, true
-	return v.out.set(ClaimPending, "waiting for an address from %s", pool.Ref)
+	switch {
+	case placement.Pool != (PoolRef{}):
+		v.out.Pool, v.out.Ensure = placement.Pool, !placement.Made
+		return v.out.set(ClaimPending, "waiting for an address from %s", placement.Pool)
+	case !asked && usable(candidates):
+		return v.out.set(ClaimPending, "waiting for an address")
+	}
+	v.out.Waiting = true
+	v.out.Reason, v.out.Message = whyNone(v.Snapshot, v.role, candidates)
+	return v.out
 }

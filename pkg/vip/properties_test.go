@@ -61,7 +61,7 @@ func checkDecision(t testing.TB, s *vip.Snapshot, d *vip.Decision) {
 	if lifts && s.Settings.HoldGate {
 		for role, outcome := range d.Roles {
 			next := after(t, s, d).Cluster
-			named := next.Annotations[role.Stamp()] != "" || (role == vip.ControlPlane && next.Endpoint.Host != "")
+			named := next.Annotations[role.Stamp()] != "" || valueAt(&next, s.Class.Roles[role].Path) != "" || (role == vip.ControlPlane && next.Endpoint.Host != "")
 			if !outcome.Reason.Ready() && s.WaitsFor(role) && !named {
 				t.Errorf("the Cluster is let go without the VIP of role %s", role)
 			}
@@ -120,7 +120,7 @@ func checkOutcome(t testing.TB, s *vip.Snapshot, role vip.Role, o *vip.Outcome) 
 		if s.Cluster.Annotations[role.WrittenAnnotation()] != "" {
 			t.Errorf("role %s, published before, gets a new address", role)
 		}
-		for _, candidate := range vip.Candidates(s, role) {
+		for _, candidate := range s.Placements[role].Candidates {
 			if candidate.Verdict == "" {
 				if candidate.Pool.Ref != o.Pool {
 					t.Errorf("role %s chooses %s before %s", role, o.Pool, candidate.Pool.Ref)

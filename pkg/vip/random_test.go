@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -71,8 +72,11 @@ func (r *dice) snapshot() *vip.Snapshot {
 		Cluster: r.cluster(), Class: r.class(), Claims: map[vip.Role]*vip.Claim{},
 		Holders: map[netip.Addr][]vip.Holder{}, Settings: vip.Settings{DefaultPort: 6443, HoldGate: !r.one(3)},
 	}
+	rooms := allocator.New()
 	for range r.next(4) {
-		s.Pools = append(s.Pools, r.pool(len(s.Pools)))
+		pool, room := r.pool(len(s.Pools))
+		s.Pools = append(s.Pools, pool)
+		rooms.SetPool(pool.Ref, room)
 	}
 	for _, role := range vip.Roles() {
 		if !r.one(3) {
@@ -92,7 +96,7 @@ func (r *dice) snapshot() *vip.Snapshot {
 	if r.one(12) {
 		s.Settings.Namespace = pick(r, caseNamespace, "team-b")
 	}
-	return s
+	return placed(s, rooms)
 }
 
 // published makes the Cluster carry what its claim holds, as after a publication.
@@ -242,7 +246,7 @@ func (r *dice) class() vip.Class {
 	return c.view()
 }
 
-func (r *dice) pool(n int) vip.Pool {
+func (r *dice) pool(n int) (vip.Pool, *allocator.Pool) {
 	name := fmt.Sprintf("pool-%d", n)
 	if r.one(3) {
 		name = pick(r, caseNamespace, "team-b") + "/" + name
@@ -251,7 +255,7 @@ func (r *dice) pool(n int) vip.Pool {
 		Name: name, Class: pick(r, "rke2", "rke2", "*", "other", caseNamespace+"/rke2", "UPPER"),
 		Role: pick(r, "control-plane", "ingress", "control-plane,ingress", "control-plane,ingress", "bogus"),
 		// Paused and dying pools are rare, or hardly any role would be served.
-		Deleting: r.one(8), Paused: r.one(8), Empty: r.one(4), Grace: r.next(3),
+		Deleting: r.one(8), Paused: r.one(8), Grace: r.next(3),
 	}
 	if r.one(2) {
 		p.Free = new(int64(r.next(4) - 1))
@@ -259,11 +263,11 @@ func (r *dice) pool(n int) vip.Pool {
 	if r.one(6) {
 		p.Annotations = map[string]string{vip.PoolNamespacesKey: pick(r, "", caseNamespace, "team-b")}
 	}
-	return p.view()
+	return p.view(), p.room()
 }
 
 func (r *dice) claim(s *vip.Snapshot, role vip.Role) *vip.Claim {
-	c := caseClaim{Pool: "gone", Deleting: r.one(10), Outdated: r.one(4), Bound: r.one(10), Binding: r.one(10), SeenSince: r.one(2), Contested: r.one(3), LeaseHeld: r.one(2)}
+	c := caseClaim{Pool: "gone", Deleting: r.one(10), Outdated: r.one(4), Bound: r.one(10), Binding: r.one(10), Contested: r.one(3), LeaseHeld: r.one(2)}
 	if r.one(6) {
 		c.Refusal = pick(r, vip.RefusedPoolExhausted, vip.RefusedPoolNotReady, "Other")
 	}

@@ -13,9 +13,7 @@ func somePools() []Pool {
 			{Group: "a", Kind: "A", Name: "x"}, {Group: "b", Kind: "A", Name: "x"}, {Group: "a", Kind: "B", Name: "x"},
 			{Group: "a", Kind: "A", Name: "y"}, {Group: "a", Kind: "A", Namespace: "n", Name: "x"}, {Group: "a", Kind: "A", Namespace: "m", Name: "x"},
 		} {
-			for _, free := range []int64{-1, 0, 1, 2} {
-				pools = append(pools, Pool{Ref: ref, Serves: Serves{Priority: priority}, Free: max(free, 0), FreeKnown: free >= 0})
-			}
+			pools = append(pools, Pool{Ref: ref, Serves: Serves{Priority: priority}})
 		}
 	}
 	return pools
@@ -44,18 +42,13 @@ func TestRankIsAStrictTotalOrder(t *testing.T) {
 }
 
 func TestRankPrefers(t *testing.T) {
-	free := func(n int64) Pool { return Pool{Ref: PoolRef{Name: "x"}, Free: n, FreeKnown: true} }
-	unknown := Pool{Ref: PoolRef{Name: "x"}}
 	for _, test := range []struct {
 		name        string
 		first, then Pool
 	}{
 		{"a higher priority to a namespaced pool", Pool{Serves: Serves{Priority: 1}}, Pool{Ref: PoolRef{Namespace: "n"}}},
 		{"no priority to a negative one", Pool{}, Pool{Serves: Serves{Priority: -1}, Ref: PoolRef{Namespace: "n"}}},
-		{"a namespaced pool to a global one with free addresses", Pool{Ref: PoolRef{Namespace: "n", Name: "x"}}, free(9)},
-		{"known free addresses to unknown ones", free(1), unknown},
-		{"known free addresses to the better name", Pool{Ref: PoolRef{Name: "z"}, Free: 1, FreeKnown: true}, Pool{Ref: PoolRef{Name: "a"}}},
-		{"the better name to more free addresses", Pool{Ref: PoolRef{Name: "a"}, Free: 1, FreeKnown: true}, Pool{Ref: PoolRef{Name: "b"}, Free: 9, FreeKnown: true}},
+		{"a namespaced pool to a global one", Pool{Ref: PoolRef{Namespace: "n", Name: "x"}}, Pool{Ref: PoolRef{Name: "x"}}},
 		{"the better name", Pool{Ref: PoolRef{Name: "a", Kind: "Z"}}, Pool{Ref: PoolRef{Name: "b", Kind: "A"}}},
 		{"the better namespace of one name", Pool{Ref: PoolRef{Name: "a", Namespace: "m", Kind: "Z"}}, Pool{Ref: PoolRef{Name: "a", Namespace: "n", Kind: "A"}}},
 		{"the better kind of one name", Pool{Ref: PoolRef{Name: "a", Kind: "A", Group: "z"}}, Pool{Ref: PoolRef{Name: "a", Kind: "B", Group: "a"}}},
@@ -71,9 +64,7 @@ func TestRankPrefers(t *testing.T) {
 
 func TestRankDoesNotDependOnTheOrderOfTheList(t *testing.T) {
 	pools := somePools()
-	// Two states of one pool never meet in a list.
 	slices.SortFunc(pools, rankValues)
-	pools = slices.CompactFunc(pools, func(a, b Pool) bool { return rank(&a, &b) == 0 })
 	want := slices.Clone(pools)
 	for n := range uint64(20) {
 		r := rand.New(rand.NewPCG(n, 0)) //nolint:gosec // it is to repeat itself

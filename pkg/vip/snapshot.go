@@ -21,6 +21,9 @@ type Snapshot struct {
 	// Cluster claims or publishes.
 	Holders  map[netip.Addr][]Holder
 	Settings Settings
+	// Placements say, per role, where the claims go that the planner wanted; without one
+	// nothing is claimed.
+	Placements map[Role]Placement
 }
 
 // Settings are the flags that the planner depends on.
@@ -42,6 +45,7 @@ type Cluster struct {
 	// APIVersion is the one that the Cluster was read at, with its group.
 	APIVersion           string
 	Namespace, Name, UID string
+	Created              time.Time
 	Labels, Annotations  map[string]string
 	// HasTopology says that spec.topology is set, Class what it names.
 	HasTopology bool
@@ -145,9 +149,6 @@ type Claim struct {
 	// Refusal is why the provider says that it cannot bind the claim; empty if it
 	// says nothing.
 	Refusal Refusal
-	// PoolSeenSince says that the state of the claim's pool in this Snapshot became
-	// known after the claim was made.
-	PoolSeenSince bool
 	// Contested says that another pool could hand out the same address, so that
 	// something atomic must decide who gets it; LeaseHeld, that it is decided for us.
 	Contested, LeaseHeld bool
