@@ -56,8 +56,10 @@ type Allocator struct {
 
 // cluster is what a Cluster asked for in its latest reconcile.
 type cluster struct {
-	class   vip.ClassKey
-	waiting bool
+	class vip.ClassKey
+	// waiting says that pools which serve others than before could help it, ranges that
+	// other ranges could, even without more room.
+	waiting, ranges bool
 	// lines are those in which it stands, reserved the keys of the claims that it may make.
 	lines    map[vip.PoolRef]bool
 	reserved []string
@@ -114,7 +116,7 @@ func (a *Allocator) Reserve(r Request) (placements map[vip.Role]vip.Placement, w
 	defer a.mu.Unlock()
 	t := a.leave(r.Cluster)
 	placements = a.place(&r)
-	c := &cluster{class: r.Class, waiting: r.Waiting, lines: map[vip.PoolRef]bool{}}
+	c := &cluster{class: r.Class, waiting: r.Waiting, ranges: r.Waiting, lines: map[vip.PoolRef]bool{}}
 	for _, want := range r.Wants {
 		placed := placements[want.Role]
 		switch {
@@ -142,7 +144,7 @@ func (a *Allocator) Reserve(r Request) (placements map[vip.Role]vip.Placement, w
 func (a *Allocator) Await(r Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := &cluster{class: r.Class, waiting: true, lines: map[vip.PoolRef]bool{}}
+	c := &cluster{class: r.Class, waiting: true, ranges: true, lines: map[vip.PoolRef]bool{}}
 	for _, want := range r.Wants {
 		a.lineUp(&r, c, want, want.Candidates)
 	}
@@ -209,14 +211,15 @@ func (a *Allocator) Changes(namespace string) uint64 {
 func (a *Allocator) seen(namespace string) uint64 { return a.changes[""] + a.changes[namespace] }
 
 // Changed notes that the pool serves others than before, or can or cannot serve now, and
-// wakes everybody who waits and whose class is served.
-func (a *Allocator) Changed(namespace string, serves func(vip.ClassKey) bool) (wake []string) {
+// wakes everybody who waits and whose class is served. If merely its ranges changed, those
+// who wait for room are woken by SetPool.
+func (a *Allocator) Changed(namespace string, ranges bool, serves func(vip.ClassKey) bool) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.changes[namespace]++
 	for key, c := range a.clusters {
 		own, _, _ := strings.Cut(key, "/")
-		if c.waiting && (namespace == "" || namespace == own) && serves(c.class) {
+		if (c.ranges || (c.waiting && !ranges)) && (namespace == "" || namespace == own) && serves(c.class) {
 			wake = append(wake, key)
 		}
 	}

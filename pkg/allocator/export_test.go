@@ -8,6 +8,18 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
+// Older counts the other Clusters that stand in line for the pool before this one.
+func (a *Allocator) Older(pool vip.PoolRef, r Request) (count int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, w := range a.lines[pool] {
+		if w.cluster != r.Cluster && older(w, &waiter{since: r.Since, cluster: r.Cluster}) < 0 {
+			count++
+		}
+	}
+	return count
+}
+
 // Wrong says what is inconsistent in the allocator; empty if nothing is.
 func (a *Allocator) Wrong() string {
 	a.mu.Lock()

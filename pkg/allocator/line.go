@@ -34,10 +34,19 @@ func (l line) without(cluster string) line {
 	return slices.DeleteFunc(l, func(w *waiter) bool { return w.cluster == cluster })
 }
 
-// ahead counts who stands before the Cluster, whether or not it stands there itself.
-func (l line) ahead(since time.Time, cluster string) int64 {
-	i, _ := slices.BinarySearchFunc(l, &waiter{since: since, cluster: cluster}, older)
-	return int64(i)
+// leaves tells whether anything of so much room is left for the Cluster when all who stand
+// before it have theirs. It may stand there itself since before it was created anew.
+func (l line) leaves(free int64, since time.Time, cluster string) bool {
+	before, _ := slices.BinarySearchFunc(l, &waiter{since: since, cluster: cluster}, older)
+	for _, w := range l[:before] {
+		if free <= 0 {
+			return false
+		}
+		if w.cluster != cluster {
+			free--
+		}
+	}
+	return free > 0
 }
 
 // place finds a pool for each want of the Cluster, as if it had reserved nothing.
@@ -147,7 +156,7 @@ func (a *Allocator) fits(r *Request, want *vip.Want, pool vip.PoolRef, own int64
 		return !reserved || holder == claimKey(r.namespace(), want.Claim)
 	}
 	free, known := a.free(pool)
-	return !known || free-own > a.lines[pool].ahead(r.Since, r.Cluster)
+	return !known || a.lines[pool].leaves(free-own, r.Since, r.Cluster)
 }
 
 // lineUp has the Cluster wait for each pool that may serve the want and has no room.

@@ -28,10 +28,17 @@ type model struct {
 	dice *rand.Rand
 	a    *allocator.Allocator
 
-	pools    map[vip.PoolRef]*modelPool
-	claims   map[string]*modelClaim
+	pools  map[vip.PoolRef]*modelPool
+	paused map[vip.PoolRef]bool // as it was told last
+	claims map[string]*modelClaim
+	// cached are the claims as they are seen.
+	cached   map[string]*modelClaim
 	clusters map[string]*modelCluster
 	queue    map[string]bool
+	// observed are the reconciles that are under way.
+	observed map[string]allocator.Request
+	// alone says that nobody else claims addresses and no pool shrinks.
+	alone bool
 	// told are the events that are under way, each object's in their order.
 	told map[string][]func() []string
 	log  []string
@@ -53,21 +60,25 @@ type modelClaim struct {
 type modelCluster struct {
 	since  time.Time
 	roles  []vip.Role
-	failed bool // its claims cannot be made now
+	fails  bool // its claims cannot be made now
+	failed bool // and one could not
 }
 
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		t: t, dice: rand.New(rand.NewPCG(seed, 1)), a: allocator.New(), //nolint:gosec // it is to repeat itself
-		pools: map[vip.PoolRef]*modelPool{}, claims: map[string]*modelClaim{}, clusters: map[string]*modelCluster{},
-		queue: map[string]bool{}, told: map[string][]func() []string{},
+		pools: map[vip.PoolRef]*modelPool{}, claims: map[string]*modelClaim{}, paused: map[vip.PoolRef]bool{}, cached: map[string]*modelClaim{}, clusters: map[string]*modelCluster{},
+		queue: map[string]bool{}, observed: map[string]allocator.Request{}, told: map[string][]func() []string{},
+		alone: seed%2 == 0,
 	}
 	for i := range 3 {
 		ref := vip.PoolRef{Group: "g", Kind: "P", Name: fmt.Sprintf("p%d", i)}
-		m.pools[ref] = &modelPool{first: 100 * i, size: m.dice.IntN(4), ranges: i < 2}
+		m.pools[ref] = &modelPool{first: 100 * i, size: m.dice.IntN(3), ranges: i < 2}
 		m.tellPool(ref)
 	}
-	for range 3 {
+	for m.deliver() {
+	}
+	for range 15 {
 		m.create()
 	}
 	return m
@@ -93,6 +104,8 @@ func (m *model) tell(object string, event func() []string) {
 
 func (m *model) tellPool(ref vip.PoolRef) {
 	p := *m.pools[ref]
+	before := m.paused[ref]
+	m.paused[ref] = p.paused
 	m.tell("pool "+ref.Name, func() []string {
 		pool := &allocator.Pool{Spec: fmt.Sprint(p.spec)}
 		if p.ranges {
@@ -106,7 +119,7 @@ func (m *model) tellPool(ref vip.PoolRef) {
 			pool.Reported, pool.Usable, pool.Used = true, int64(p.size-used), int64(used)
 		}
 		wake := m.a.SetPool(ref, pool)
-		return append(wake, m.a.Changed("", func(vip.ClassKey) bool { return true })...)
+		return append(wake, m.a.Changed("", p.paused == before, func(vip.ClassKey) bool { return true })...)
 	})
 }
 
@@ -134,7 +147,9 @@ func (m *model) tellClaim(key string) {
 	if cluster, _, ours := vip.ParseClaimName(name); ours {
 		owner = namespace + "/" + cluster
 	}
+	seen := m.claims[key]
 	m.tell("claim "+key, func() []string {
+		m.cached[key] = seen
 		wake := m.a.SetClaim(namespace, name, current)
 		if owner != "" {
 			wake = append(wake, owner)
@@ -154,7 +169,7 @@ func number(a netip.Addr) int {
 }
 
 func (m *model) create() {
-	key := fmt.Sprintf("ns/c%d", m.dice.IntN(12))
+	key := fmt.Sprintf("ns/c%d", m.dice.IntN(30))
 	if m.clusters[key] != nil {
 		return
 	}
@@ -175,8 +190,7 @@ func (m *model) wants(key string) allocator.Request {
 	namespace, name, _ := strings.Cut(key, "/")
 	r := allocator.Request{Cluster: key, Since: c.since, Seen: m.a.Changes(namespace)}
 	for _, role := range c.roles {
-		claim := m.claims[namespace+"/"+role.ClaimName(name)]
-		if claim != nil {
+		if m.cached[namespace+"/"+role.ClaimName(name)] != nil {
 			continue
 		}
 		want := &vip.Want{Role: role, Claim: role.ClaimName(name)}
@@ -196,15 +210,25 @@ func (m *model) refs() []vip.PoolRef {
 	return slices.SortedFunc(maps.Keys(m.pools), func(a, b vip.PoolRef) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// reconcile is one reconcile of a Cluster.
-func (m *model) reconcile(key string) {
+// observe begins a reconcile of the Cluster, and reconcile ends it.
+func (m *model) observe(key string) {
 	delete(m.queue, key)
-	c := m.clusters[key]
-	if c == nil {
+	if m.clusters[key] == nil {
 		m.wake(m.a.Forget(key))
 		return
 	}
-	request := m.wants(key)
+	m.observed[key] = m.wants(key)
+}
+
+func (m *model) reconcile(key string) {
+	request := m.observed[key]
+	delete(m.observed, key)
+	c := m.clusters[key]
+	if c == nil || !c.since.Equal(request.Since) {
+		m.queue[key] = true // it went, or was created anew, meanwhile
+		return
+	}
+	c.failed = false
 	placed := m.a.Place(request)
 	reserved, wake := m.a.Reserve(request)
 	if !reflect.DeepEqual(placed, reserved) {
@@ -218,16 +242,39 @@ func (m *model) reconcile(key string) {
 		if place.Pool == (vip.PoolRef{}) || place.Made {
 			continue
 		}
-		if c.failed {
+		if free, known := m.a.Free(place.Pool); known && free < 0 {
+			m.fail("%s had no room for %s", place.Pool.Name, key)
+		} else if older := m.a.Older(place.Pool, request); known && free < older {
+			m.fail("%s takes from %s what %d older Clusters wait for", key, place.Pool.Name, older)
+		}
+		if c.fails {
 			m.wake(m.a.Failed(key))
+			c.failed = true
 			m.note("%s fails", key)
 			return
 		}
 		claim := namespace + "/" + want.Claim
+		if m.claims[claim] != nil {
+			m.fail("claim %s is made a second time", claim)
+		}
 		m.claims[claim] = &modelClaim{pool: place.Pool, ours: true}
+		if pool := m.pools[place.Pool]; m.alone && pool.ranges && m.on(place.Pool) > pool.size {
+			m.fail("%d claims on %d addresses of %s", m.on(place.Pool), pool.size, place.Pool.Name)
+		}
 		m.a.Made(claim)
 		m.tellClaim(claim)
 	}
+}
+
+// on counts the claims that an address of the pool is for.
+func (m *model) on(ref vip.PoolRef) (count int) {
+	for _, claim := range m.claims {
+		pool := m.pools[ref]
+		if inside := claim.address >= pool.first && claim.address < pool.first+pool.size; claim.pool == ref && (claim.address == 0 || inside) {
+			count++
+		}
+	}
+	return count
 }
 
 // bind lets a provider give an address to a claim.
@@ -276,7 +323,7 @@ func (m *model) deliver() bool {
 
 // step is one thing that happens.
 func (m *model) step() {
-	switch m.dice.IntN(12) {
+	switch m.dice.IntN(16) {
 	case 0:
 		m.create()
 	case 1: // a Cluster goes, and its claims with it
@@ -298,13 +345,19 @@ func (m *model) step() {
 		if m.dice.IntN(4) == 0 {
 			pool.paused = !pool.paused
 		} else {
-			pool.size = m.dice.IntN(6)
+			pool.size = m.dice.IntN(5)
+		}
+		if m.alone {
+			pool.size = max(pool.size, m.pools[ref].size)
 		}
 		m.pools[ref] = &pool
 		m.note("%s has %d, paused %v", ref.Name, pool.size, pool.paused)
 		m.tellPool(ref)
 	case 3: // somebody else's claim comes or goes
 		key := fmt.Sprintf("ns/other-%d", m.dice.IntN(3))
+		if m.alone {
+			break
+		}
 		if m.claims[key] != nil {
 			m.remove(key)
 		} else {
@@ -316,16 +369,22 @@ func (m *model) step() {
 	case 4:
 		if keys := slices.Sorted(maps.Keys(m.clusters)); len(keys) > 0 {
 			key := keys[m.dice.IntN(len(keys))]
-			m.clusters[key].failed = !m.clusters[key].failed
+			m.clusters[key].fails = !m.clusters[key].fails
 			m.queue[key] = true
 		}
 	case 5, 6:
 		m.bind()
 	case 7, 8, 9:
 		m.deliver()
-	default:
-		if keys := slices.Sorted(maps.Keys(m.queue)); len(keys) > 0 {
+	case 10, 11, 12:
+		if keys := slices.Sorted(maps.Keys(m.observed)); len(keys) > 0 {
 			m.reconcile(keys[m.dice.IntN(len(keys))])
+		}
+	default:
+		// One Cluster is reconciled once at a time.
+		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(m.queue)), func(key string) bool { _, busy := m.observed[key]; return busy })
+		if len(keys) > 0 {
+			m.observe(keys[m.dice.IntN(len(keys))])
 		}
 	}
 	m.check()
@@ -353,16 +412,23 @@ func (m *model) check() {
 // rest lets everything come to rest, and then looks for who was forgotten.
 func (m *model) rest() {
 	m.t.Helper()
-	for _, c := range m.clusters {
-		c.failed = false
+	for key, c := range m.clusters {
+		c.fails = false
+		if c.failed {
+			m.queue[key] = true // the queue's own back-off ends some time
+		}
 	}
-	for key := range m.clusters {
-		m.queue[key] = true // the queue's own back-off ends some time
+	for _, key := range slices.Sorted(maps.Keys(m.observed)) {
+		m.reconcile(key)
 	}
 	reconciles := 0
 	for m.deliver() || len(m.queue) > 0 {
+		for m.dice.IntN(2) == 0 && m.deliver() { // several at once
+		}
 		for _, key := range slices.Sorted(maps.Keys(m.queue)) {
-			m.reconcile(key)
+			if m.observe(key); m.clusters[key] != nil {
+				m.reconcile(key)
+			}
 			if reconciles++; reconciles > 2000 {
 				m.fail("there is no end of wakes")
 			}
@@ -370,6 +436,12 @@ func (m *model) rest() {
 	}
 	if wake := m.a.Tick(); len(wake) > 0 {
 		m.fail("time alone wakes %v", wake)
+	}
+	for _, ref := range m.refs() {
+		want := int64(m.pools[ref].size - m.on(ref))
+		if free, known := m.a.Free(ref); m.pools[ref].ranges && (!known || free != want) {
+			m.fail("%d addresses of %s are free, not %d", want, ref.Name, free)
+		}
 	}
 	for key := range m.clusters {
 		for role, place := range m.a.Place(m.wants(key)) {
@@ -390,7 +462,7 @@ func TestTheAllocatorKeepsItsPromises(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", n), func(t *testing.T) {
 			m := newModel(t, n)
 			for i := range *steps {
-				if m.step(); i%100 == 99 {
+				if m.step(); i%60 == 59 {
 					m.note("rest")
 					m.rest()
 				}

@@ -310,7 +310,7 @@ func (a *Allocator) HasAddress(namespace, claim string) bool {
 	return h != nil && len(h.addresses) > 0
 }
 
-// Pending returns the Clusters whose claims on the pool are not bound.
+// Pending returns the Clusters whose claims on the pool have no address.
 func (a *Allocator) Pending(pool vip.PoolRef) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -319,7 +319,7 @@ func (a *Allocator) Pending(pool vip.PoolRef) []string {
 
 func (a *Allocator) pending(pool vip.PoolRef) (clusters []string) {
 	for key, h := range a.holdings {
-		if !h.pending() {
+		if !h.pending() || len(h.addresses) > 0 {
 			continue
 		}
 		namespace, _, _ := strings.Cut(key, "/")

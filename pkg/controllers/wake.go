@@ -190,7 +190,8 @@ func (w *waker) onPool(old, current *kube.Pool) {
 	}
 	w.pools.changed(ref)
 	w.wakeAll(w.observer.allocator.Pending(ref))
-	w.wakeAll(w.observer.allocator.Changed(ref.Namespace, func(class vip.ClassKey) bool {
+	ranges := old != nil && current != nil && sameService(old, current)
+	w.wakeAll(w.observer.allocator.Changed(ref.Namespace, ranges, func(class vip.ClassKey) bool {
 		return (old != nil && old.Serves.Class(class)) || (current != nil && current.Serves.Class(class))
 	}))
 	if old != nil && current != nil && sameServes(old, current) {
@@ -240,9 +241,12 @@ func (w *waker) wakeEntry(entry vip.ClassEntry, namespace string) {
 }
 
 // samePool compares everything but capacity.
-func samePool(a, b *kube.Pool) bool {
+func samePool(a, b *kube.Pool) bool { return sameService(a, b) && a.SameRanges(b) }
+
+// sameService compares everything but capacity and ranges.
+func sameService(a, b *kube.Pool) bool {
 	viewA, viewB := a.View(), b.View()
-	return a.UID == b.UID && sameServes(a, b) && viewA.Paused == viewB.Paused && viewA.Deleting == viewB.Deleting && a.SameRanges(b)
+	return a.UID == b.UID && sameServes(a, b) && viewA.Paused == viewB.Paused && viewA.Deleting == viewB.Deleting
 }
 
 func sameServes(a, b *kube.Pool) bool {
