@@ -7,6 +7,9 @@
 package allocator
 
 import (
+	"maps"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,31 +30,16 @@ const (
 
 // Allocator is safe for concurrent use.
 type Allocator struct {
-	mu  sync.Mutex
-	now func() time.Time
-
-	pools    map[vip.PoolRef]Pool
-	holdings map[string]*holding
-	occupied map[vip.PoolRef]occupancy
-	// claimOf is the claim's key by the IPAddress' namespace/name.
-	claimOf map[string]string
-	// pins holds the claim that an address is reserved for.
-	pins map[pin]string
-	// expected holds the claims that were made and have not been seen.
-	expected map[string]bool
-
+	mu       sync.Mutex
+	pools    map[vip.PoolRef]*pool
 	clusters map[string]*cluster
-	lines    map[vip.PoolRef]line
-	// refusals holds the claims for which the pool's provider had no address.
-	refusals map[vip.PoolRef]map[string]time.Time
+	// reserved holds the places of claims that may be made now, by the claim's namespace/name.
+	reserved map[string]*reservation
 	// changes counts the changes of pools of that namespace, but for their room.
 	changes map[string]uint64
-
-	kinds map[vip.PoolRef]*kind
+	kinds   map[vip.PoolRef]*kind
 	// deferred holds the Clusters that are not to publish yet.
 	deferred map[string]*deferral
-	// drained says that a kind of provider has just come to have nothing to do.
-	drained bool
 }
 
 // cluster is what a Cluster asked for in its latest reconcile.
@@ -60,18 +48,24 @@ type cluster struct {
 	// waiting says that pools which serve others than before could help it, ranges that
 	// other ranges could, even without more room.
 	waiting, ranges bool
-	// lines are those in which it stands, reserved the keys of the claims that it may make.
-	lines    map[vip.PoolRef]bool
-	reserved []string
+	lines           []vip.PoolRef // in which it stands
+}
+
+// reservation is the place of a claim that may be made now.
+type reservation struct {
+	cluster string
+	pool    vip.PoolRef
+	pin     netip.Addr
+	// made is when it was; zero before. From then on it is an expectation: the claim is
+	// waited for, not made again.
+	made time.Time
 }
 
 // New returns an Allocator that knows of nothing yet.
 func New() *Allocator {
 	return &Allocator{
-		now: time.Now, pools: map[vip.PoolRef]Pool{}, holdings: map[string]*holding{}, occupied: map[vip.PoolRef]occupancy{},
-		claimOf: map[string]string{}, pins: map[pin]string{}, expected: map[string]bool{}, clusters: map[string]*cluster{}, lines: map[vip.PoolRef]line{},
-		refusals: map[vip.PoolRef]map[string]time.Time{}, changes: map[string]uint64{},
-		kinds: map[vip.PoolRef]*kind{}, deferred: map[string]*deferral{},
+		pools: map[vip.PoolRef]*pool{}, clusters: map[string]*cluster{}, reserved: map[string]*reservation{},
+		changes: map[string]uint64{}, kinds: map[vip.PoolRef]*kind{}, deferred: map[string]*deferral{},
 	}
 }
 
@@ -96,10 +90,8 @@ func RequestOf(s *vip.Snapshot, d *vip.Decision) Request {
 	}
 }
 
-func (r *Request) namespace() string {
-	namespace, _, _ := strings.Cut(r.Cluster, "/")
-	return namespace
-}
+// key is the namespace/name of the claim that is wanted.
+func (r *Request) key(want *vip.Want) string { return namespaceOf(r.Cluster) + "/" + want.Claim }
 
 // Place says where the claims would go that are wanted, and reserves nothing.
 func (a *Allocator) Place(r Request) map[vip.Role]vip.Placement {
@@ -114,26 +106,29 @@ func (a *Allocator) Place(r Request) map[vip.Role]vip.Placement {
 func (a *Allocator) Reserve(r Request) (placements map[vip.Role]vip.Placement, wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := a.leave(r.Cluster)
 	placements = a.place(&r)
-	c := &cluster{class: r.Class, waiting: r.Waiting, ranges: r.Waiting, lines: map[vip.PoolRef]bool{}}
+	old := a.unmade(r.Cluster)
+	touched := a.leave(r.Cluster)
+	c := &cluster{class: r.Class, waiting: r.Waiting, ranges: r.Waiting}
 	for _, want := range r.Wants {
-		placed := placements[want.Role]
+		key, placed := r.key(want), placements[want.Role]
 		switch {
 		case placed.Pool == (vip.PoolRef{}):
 			c.waiting = true
 			a.lineUp(&r, c, want, placed.Candidates)
 		case placed.Pool != want.Claimed && !placed.Made:
-			key := claimKey(r.namespace(), want.Claim)
-			c.reserved = append(c.reserved, key)
-			a.reserve(t, key, &reservation{pool: placed.Pool, pin: want.Pin, cluster: r.Cluster})
+			a.drop(key)
+			a.reserve(key, &reservation{cluster: r.Cluster, pool: placed.Pool, pin: want.Pin})
+			touched = append(touched, placed.Pool)
+			old = slices.DeleteFunc(old, func(kept string) bool { return kept == key })
 		}
 	}
-	if c.waiting || len(c.reserved) > 0 {
+	touched = append(touched, a.drop(old...)...)
+	if c.waiting {
 		a.clusters[r.Cluster] = c
 	}
-	wake = a.wakes(t)
-	if c.waiting && a.seen(r.namespace()) != r.Seen {
+	wake = a.wakes(touched...)
+	if c.waiting && a.seen(namespaceOf(r.Cluster)) != r.Seen {
 		wake = append(wake, r.Cluster)
 	}
 	return placements, wake
@@ -144,7 +139,7 @@ func (a *Allocator) Reserve(r Request) (placements map[vip.Role]vip.Placement, w
 func (a *Allocator) Await(r Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := &cluster{class: r.Class, waiting: true, ranges: true, lines: map[vip.PoolRef]bool{}}
+	c := &cluster{class: r.Class, waiting: true, ranges: true}
 	for _, want := range r.Wants {
 		a.lineUp(&r, c, want, want.Candidates)
 	}
@@ -155,49 +150,39 @@ func (a *Allocator) Await(r Request) {
 func (a *Allocator) Made(claim string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if h := a.holdings[claim]; h != nil && h.reserved != nil {
-		h.reserved.made = a.now()
-		a.expected[claim] = true
+	if reserved := a.reserved[claim]; reserved != nil {
+		reserved.made = time.Now()
 	}
 }
 
 // Failed takes the Cluster out of all lines until its next Reserve, and gives back what it
-// reserved without having made it: whoever cannot act keeps nobody else waiting.
+// reserved without having made it: whoever cannot act keeps nobody else waiting. A pool
+// that serves others than before may help it all the same.
 func (a *Allocator) Failed(cluster string) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := a.clusters[cluster]
-	t := a.leave(cluster)
-	if c != nil && c.waiting {
-		c.lines, c.reserved = map[vip.PoolRef]bool{}, nil
-		a.clusters[cluster] = c // a change of a pool may help it all the same
+	touched := append(a.leave(cluster), a.drop(a.unmade(cluster)...)...)
+	if c != nil {
+		c.lines = nil
+		a.clusters[cluster] = c
 	}
-	return a.wakes(t)
+	return a.wakes(touched...)
 }
 
 // Forget drops a Cluster that is gone or none of our business.
 func (a *Allocator) Forget(cluster string) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := a.leave(cluster)
-	namespace, name, _ := strings.Cut(cluster, "/")
-	for _, role := range vip.Roles() {
-		for pool := range a.refusals {
-			delete(a.refusals[pool], claimKey(namespace, role.ClaimName(name)))
-		}
-	}
 	delete(a.deferred, cluster)
-	return a.wakes(t)
+	return a.wakes(append(a.leave(cluster), a.drop(a.unmade(cluster)...)...)...)
 }
 
 // Refuse notes that the pool's provider had no address for the claim.
 func (a *Allocator) Refuse(claim string, pool vip.PoolRef) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.refusals[pool] == nil {
-		a.refusals[pool] = map[string]time.Time{}
-	}
-	a.refusals[pool][claim] = a.now()
+	a.pool(pool).refused[claim] = time.Now()
 }
 
 // Changes counts what happened to the pools that may serve Clusters of the namespace, but
@@ -218,8 +203,7 @@ func (a *Allocator) Changed(namespace string, ranges bool, serves func(vip.Class
 	defer a.mu.Unlock()
 	a.changes[namespace]++
 	for key, c := range a.clusters {
-		own, _, _ := strings.Cut(key, "/")
-		if (c.ranges || (c.waiting && !ranges)) && (namespace == "" || namespace == own) && serves(c.class) {
+		if (c.ranges || (c.waiting && !ranges)) && (namespace == "" || namespace == namespaceOf(key)) && serves(c.class) {
 			wake = append(wake, key)
 		}
 	}
@@ -230,51 +214,92 @@ func (a *Allocator) Changed(namespace string, ranges bool, serves func(vip.Class
 func (a *Allocator) Tick() (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now, t := a.now(), touched{}
-	for key := range a.expected {
-		if r := a.holdings[key].reserved; now.Sub(r.made) >= expectationTimeout {
-			wake = append(wake, r.cluster)
-			a.reserve(t, key, nil)
+	for key, reserved := range a.reserved {
+		if !reserved.made.IsZero() && time.Since(reserved.made) >= expectationTimeout {
+			wake = append(append(wake, reserved.cluster), a.wakes(a.drop(key)...)...)
 		}
 	}
-	for pool, claims := range a.refusals {
-		for claim, at := range claims {
-			if now.Sub(at) >= refusalTimeout {
-				delete(claims, claim)
+	for ref, p := range a.pools {
+		for claim, at := range p.refused {
+			if time.Since(at) >= refusalTimeout {
+				delete(p.refused, claim)
 				wake = append(wake, ownerOf(claim))
 			}
 		}
-		if len(claims) == 0 {
-			delete(a.refusals, pool)
+		a.tidy(ref)
+	}
+	for ref, k := range a.kinds {
+		if len(k.awaited) == 0 && time.Since(k.progress) > burstTimeout {
+			delete(a.kinds, ref)
 		}
 	}
-	return append(append(wake, a.wakes(t)...), a.undefer(now)...)
+	return append(wake, a.undefer()...)
 }
 
-// leave takes the Cluster out of all lines and gives back what it reserved without having
-// made it. It returns the pools that this concerns.
-func (a *Allocator) leave(key string) touched {
-	t, c := touched{}, a.clusters[key]
+// leave takes the Cluster out of all lines, and returns which.
+func (a *Allocator) leave(key string) (lines []vip.PoolRef) {
+	c := a.clusters[key]
 	if c == nil {
-		return t
+		return nil
 	}
 	delete(a.clusters, key)
-	for pool := range c.lines {
-		t.add(a, pool)
-		a.lines[pool] = a.lines[pool].without(key)
-		if len(a.lines[pool]) == 0 {
-			delete(a.lines, pool)
-		}
+	for _, ref := range c.lines {
+		p := a.pool(ref)
+		p.line = slices.DeleteFunc(p.line, func(w *waiter) bool { return w.cluster == key })
 	}
-	for _, claim := range c.reserved {
-		if h := a.holdings[claim]; h != nil && h.reserved != nil && h.reserved.made.IsZero() {
-			a.reserve(t, claim, nil)
-		}
-	}
-	return t
+	return c.lines
 }
 
-func claimKey(namespace, claim string) string { return namespace + "/" + claim }
+// unmade returns the claims that the Cluster may make now and has not.
+func (a *Allocator) unmade(cluster string) (claims []string) {
+	namespace, name, _ := strings.Cut(cluster, "/")
+	for _, role := range vip.Roles() {
+		key := namespace + "/" + role.ClaimName(name)
+		if reserved := a.reserved[key]; reserved != nil && reserved.made.IsZero() {
+			claims = append(claims, key)
+		}
+	}
+	return claims
+}
+
+func (a *Allocator) reserve(key string, r *reservation) {
+	a.reserved[key] = r
+	a.edit(r.pool, key, func(n *name) { n.reserved = true })
+	a.kind(r.pool).expect(key)
+}
+
+// drop gives reservations back, and returns their pools.
+func (a *Allocator) drop(keys ...string) (pools []vip.PoolRef) {
+	for _, key := range keys {
+		if reserved := a.reserved[key]; reserved != nil {
+			delete(a.reserved, key)
+			a.edit(reserved.pool, key, func(n *name) { n.reserved = false })
+			a.kind(reserved.pool).settle(key)
+			pools = append(pools, reserved.pool)
+		}
+	}
+	return pools
+}
+
+// wakes returns whom it concerns that something of the pools was taken or came free.
+func (a *Allocator) wakes(pools ...vip.PoolRef) (wake []string) {
+	slices.SortFunc(pools, func(x, y vip.PoolRef) int { return strings.Compare(x.String(), y.String()) })
+	drained := false
+	for _, ref := range slices.Compact(pools) {
+		wake = append(wake, a.pool(ref).wakes()...)
+		a.tidy(ref)
+		drained = drained || len(a.kind(ref).awaited) == 0
+	}
+	if drained {
+		wake = append(wake, a.undefer()...)
+	}
+	return wake
+}
+
+func namespaceOf(key string) string {
+	namespace, _, _ := strings.Cut(key, "/")
+	return namespace
+}
 
 // ownerOf is the Cluster that the claim's name leads to; empty if it leads to none.
 func ownerOf(claim string) string {
@@ -283,4 +308,14 @@ func ownerOf(claim string) string {
 		return namespace + "/" + cluster
 	}
 	return ""
+}
+
+func owners(claims map[string]time.Time) []string {
+	return slices.Collect(func(yield func(string) bool) {
+		for claim := range maps.Keys(claims) {
+			if !yield(ownerOf(claim)) {
+				return
+			}
+		}
+	})
 }

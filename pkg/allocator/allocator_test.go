@@ -16,6 +16,11 @@ func poolRef(name string) vip.PoolRef { return vip.PoolRef{Group: "g", Kind: "P"
 // sized is a pool whose provider reports so many free addresses.
 func sized(free int) *allocator.Pool { return &allocator.Pool{Usable: int64(free), Reported: true} }
 
+// pending is a claim for a VIP on the pool that is not bound.
+func pending(pool string) *allocator.Claim {
+	return &allocator.Claim{Pool: poolRef(pool), Ours: true, Pending: true}
+}
+
 // request is that of a Cluster, the older the smaller the number, for one VIP from the pools.
 func request(age int, pools ...string) allocator.Request {
 	name := fmt.Sprintf("c%d", age)
@@ -118,8 +123,8 @@ func TestAsManyAreWokenAsThereIsRoomFor(t *testing.T) {
 			}
 			claim := r.Wants[0].Claim
 			a.Made("ns/" + claim)
-			wake = append(a.SetClaim("ns", claim, &allocator.Claim{Pool: poolRef("p"), Ours: true}),
-				a.SetAddress("ns", claim, &allocator.Address{Pool: poolRef("p"), Claim: claim})...)
+			wake = append(a.SetClaim("ns", claim, nil, pending("p"), false),
+				a.SetAddress("ns", nil, &allocator.Address{Pool: poolRef("p"), Claim: claim})...)
 			if slices.ContainsFunc(wake, func(key string) bool { return key != r.Cluster }) {
 				t.Fatalf("%s makes its claim, and that wakes %v", r.Cluster, wake)
 			}
@@ -131,13 +136,13 @@ func TestAsManyAreWokenAsThereIsRoomFor(t *testing.T) {
 func TestAClaimOfAnEarlierClusterCountsLikeAnyOther(t *testing.T) {
 	a := allocator.New()
 	a.SetPool(poolRef("p"), sized(1))
-	a.SetClaim("ns", vip.ControlPlane.ClaimName("c0"), &allocator.Claim{Pool: poolRef("p"), Ours: true})
+	a.SetClaim("ns", vip.ControlPlane.ClaimName("c0"), nil, pending("p"), false)
 	for range 2 {
 		if pool, wake := reserve(t, a, request(0, "p")); pool != "" || len(wake) > 0 {
 			t.Errorf("it has %q, and is woken again: %v", pool, wake)
 		}
 	}
-	if wake := a.SetClaim("ns", vip.ControlPlane.ClaimName("c0"), nil); !slices.Equal(wake, []string{"ns/c0"}) {
+	if wake := a.SetClaim("ns", vip.ControlPlane.ClaimName("c0"), pending("p"), nil, false); !slices.Equal(wake, []string{"ns/c0"}) {
 		t.Errorf("woken when the claim goes: %v", wake)
 	}
 }
@@ -181,10 +186,31 @@ func TestKnownRoomComesFirst(t *testing.T) {
 	}
 }
 
+// Whoever may not see IPAddresses sees that the provider has counted them.
+func TestAnAddressIsCountedOnce(t *testing.T) {
+	a := allocator.New()
+	a.SetPool(poolRef("p"), &allocator.Pool{Usable: 3, Used: 1, Reported: true})
+	for _, test := range []struct {
+		what string
+		set  func()
+		free int64
+	}{
+		{"a bound claim whose IPAddress is not seen", func() { a.SetClaim("ns", "a", nil, &allocator.Claim{Pool: poolRef("p")}, false) }, 3},
+		{"its IPAddress", func() { a.SetAddress("ns", nil, &allocator.Address{Pool: poolRef("p"), Claim: "a"}) }, 3},
+		{"a claim that waits", func() { a.SetClaim("ns", "b", nil, pending("p"), false) }, 2},
+		{"its IPAddress, which the provider has not counted yet", func() { a.SetAddress("ns", nil, &allocator.Address{Pool: poolRef("p"), Claim: "b"}) }, 2},
+	} {
+		test.set()
+		if free, _ := a.Free(poolRef("p")); free != test.free {
+			t.Errorf("%s: %d free, not %d", test.what, free, test.free)
+		}
+	}
+}
+
 // A pool whose provider refused the claim is passed over until it changes, or for a while.
 func TestARefusalIsRemembered(t *testing.T) {
 	for name, end := range map[string]func(*allocator.Allocator) []string{
-		"until the pool changes": func(a *allocator.Allocator) []string { return a.SetPool(poolRef("a"), &allocator.Pool{Spec: "2"}) },
+		"until the pool changes": func(a *allocator.Allocator) []string { return a.SetPool(poolRef("a"), &allocator.Pool{}) },
 		"for a while":            func(a *allocator.Allocator) []string { time.Sleep(5 * time.Minute); return a.Tick() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -235,24 +261,24 @@ func TestAPendingClaimMovesWhenItsPoolIsFull(t *testing.T) {
 	a := allocator.New()
 	a.SetPool(poolRef("p"), sized(1))
 	a.SetPool(poolRef("q"), sized(1))
-	pending := func() allocator.Request {
+	moving := func() allocator.Request {
 		r := request(0, "q")
 		r.Wants[0].Claimed = poolRef("p")
 		return r
 	}
-	a.SetClaim("ns", "vip-ingress-c0", &allocator.Claim{Pool: poolRef("p"), Ours: true})
-	if pool, _ := reserve(t, a, pending()); pool != "p" {
+	a.SetClaim("ns", "vip-ingress-c0", nil, pending("p"), false)
+	if pool, _ := reserve(t, a, moving()); pool != "p" {
 		t.Errorf("it goes to %q", pool)
 	}
-	wake := a.SetAddress("ns", "other", &allocator.Address{Pool: poolRef("p"), Claim: "other"})
+	wake := a.SetAddress("ns", nil, &allocator.Address{Pool: poolRef("p"), Claim: "other"})
 	if !slices.Equal(wake, []string{"ns/c0"}) {
 		t.Errorf("woken when the pool is full: %v", wake)
 	}
-	if pool, _ := reserve(t, a, pending()); pool != "q" {
+	if pool, _ := reserve(t, a, moving()); pool != "q" {
 		t.Errorf("then it goes to %q", pool)
 	}
-	a.SetAddress("ns", "vip-ingress-c0", &allocator.Address{Pool: poolRef("p"), Claim: "vip-ingress-c0"})
-	if pool, _ := reserve(t, a, pending()); pool != "p" {
+	a.SetAddress("ns", nil, &allocator.Address{Pool: poolRef("p"), Claim: "vip-ingress-c0"})
+	if pool, _ := reserve(t, a, moving()); pool != "p" {
 		t.Errorf("with an address of its own it goes to %q", pool)
 	}
 }
@@ -260,13 +286,13 @@ func TestAPendingClaimMovesWhenItsPoolIsFull(t *testing.T) {
 // burst makes so many claims that are not bound.
 func burst(a *allocator.Allocator, claims int) {
 	for i := range claims {
-		a.SetClaim("ns", vip.ControlPlane.ClaimName(fmt.Sprint(i)), &allocator.Claim{Pool: poolRef("p"), Ours: true})
+		a.SetClaim("ns", vip.ControlPlane.ClaimName(fmt.Sprint(i)), nil, pending("p"), false)
 	}
 }
 
 func bind(a *allocator.Allocator, from, to int) (wake []string) {
 	for i := from; i < to; i++ {
-		wake = append(wake, a.SetClaim("ns", vip.ControlPlane.ClaimName(fmt.Sprint(i)), &allocator.Claim{Pool: poolRef("p"), Ours: true, Bound: true, Worked: true})...)
+		wake = append(wake, a.SetClaim("ns", vip.ControlPlane.ClaimName(fmt.Sprint(i)), pending("p"), &allocator.Claim{Pool: poolRef("p"), Ours: true}, true)...)
 	}
 	return wake
 }

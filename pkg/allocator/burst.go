@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -25,8 +26,8 @@ const (
 
 // kind is what the providers of one kind of pool are doing.
 type kind struct {
-	// pending counts the claims for VIPs that were made, or are being made, and not bound.
-	pending int
+	// awaited are the claims for VIPs that were made, or are being made, and not bound.
+	awaited map[string]bool
 	// began is when these came to be a burst; zero outside of one.
 	began time.Time
 	// progress is when a provider last worked on a claim.
@@ -42,39 +43,30 @@ type deferral struct {
 	free bool
 }
 
-func (a *Allocator) kindOf(pool vip.PoolRef) *kind {
-	ref := kindOf(pool)
+func (a *Allocator) kind(pool vip.PoolRef) *kind {
+	ref := vip.PoolRef{Group: pool.Group, Kind: pool.Kind}
 	if a.kinds[ref] == nil {
-		a.kinds[ref] = &kind{}
+		a.kinds[ref] = &kind{awaited: map[string]bool{}}
 	}
 	return a.kinds[ref]
 }
 
-func kindOf(pool vip.PoolRef) vip.PoolRef { return vip.PoolRef{Group: pool.Group, Kind: pool.Kind} }
+func (k *kind) expect(claim string) {
+	if k.awaited[claim] = true; len(k.awaited) > burstSize && k.began.IsZero() {
+		k.began = time.Now()
+		k.progress = k.began
+	}
+}
 
-// await counts a claim that the one kind of provider is done with, and the other is to bind.
-func (a *Allocator) await(before, now vip.PoolRef) {
-	if before == now {
-		return
-	}
-	if before != (vip.PoolRef{}) {
-		k := a.kindOf(before)
-		if k.pending--; k.pending == 0 {
-			k.began, a.drained = time.Time{}, true
-		}
-	}
-	if now != (vip.PoolRef{}) {
-		k := a.kindOf(now)
-		if k.pending++; k.pending == burstSize+1 {
-			k.began = a.now()
-			k.progress = k.began
-		}
+func (k *kind) settle(claim string) {
+	if delete(k.awaited, claim); len(k.awaited) == 0 {
+		k.began = time.Time{}
 	}
 }
 
 // burst tells whether a provider works through a burst.
-func (k *kind) burst(now time.Time) bool {
-	return !k.began.IsZero() && now.Sub(k.began) < burstTimeout && now.Sub(k.progress) < stall
+func (k *kind) burst() bool {
+	return !k.began.IsZero() && time.Since(k.began) < burstTimeout && time.Since(k.progress) < stall
 }
 
 // Publish tells whether the Cluster may publish VIPs from these pools now, while the claim
@@ -89,39 +81,30 @@ func (a *Allocator) Publish(cluster string, other vip.PoolRef, pools ...vip.Pool
 	}
 	d := a.deferred[cluster]
 	if d == nil {
-		d = &deferral{since: a.now()}
+		d = &deferral{since: time.Now()}
 	}
 	d.pools, d.other = pools, other
-	if d.free = d.free || !a.defers(d, a.now()); d.free {
-		return true
+	if d.free = d.free || !a.defers(d); !d.free {
+		a.deferred[cluster] = d
 	}
-	a.deferred[cluster] = d
-	return false
+	return d.free
 }
 
 // defers tells whether the Cluster's VIPs wait: all of them for a burst to end, and the
 // first for the second, which spares Cluster API a reconcile over a Cluster that it could
 // not build yet, and a class without a gate infrastructure without the second.
-func (a *Allocator) defers(d *deferral, now time.Time) bool {
-	if now.Sub(d.since) >= burstTimeout {
+func (a *Allocator) defers(d *deferral) bool {
+	if time.Since(d.since) >= burstTimeout {
 		return false
 	}
-	if d.other != (vip.PoolRef{}) {
-		last := a.kindOf(d.other).progress
-		if last.Before(d.since) {
-			last = d.since
-		}
-		if now.Sub(last) < stall {
-			return true
-		}
-	}
-	return slices.ContainsFunc(d.pools, func(pool vip.PoolRef) bool { return a.kindOf(pool).burst(now) })
+	waits := d.other != (vip.PoolRef{}) && min(time.Since(d.since), time.Since(a.kind(d.other).progress)) < stall
+	return waits || slices.ContainsFunc(d.pools, func(pool vip.PoolRef) bool { return a.kind(pool).burst() })
 }
 
 // undefer returns the Clusters that may publish now.
-func (a *Allocator) undefer(now time.Time) (wake []string) {
+func (a *Allocator) undefer() (wake []string) {
 	for cluster, d := range a.deferred {
-		if !d.free && !a.defers(d, now) {
+		if !d.free && !a.defers(d) {
 			wake = append(wake, cluster)
 		}
 	}
@@ -132,17 +115,12 @@ func (a *Allocator) undefer(now time.Time) (wake []string) {
 func (a *Allocator) Deferring() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, d := range a.deferred {
-		if !d.free {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(slices.Collect(maps.Values(a.deferred)), func(d *deferral) bool { return !d.free })
 }
 
 // Progress returns when the provider of the pool last worked on a claim for a VIP.
 func (a *Allocator) Progress(pool vip.PoolRef) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.kindOf(pool).progress
+	return a.kind(pool).progress
 }

@@ -25,76 +25,86 @@ func older(a, b *waiter) int {
 	return cmp.Or(a.since.Compare(b.since), strings.Compare(a.cluster, b.cluster), strings.Compare(string(a.role), string(b.role)))
 }
 
-func (l line) with(w *waiter) line {
-	i, _ := slices.BinarySearchFunc(l, w, older)
-	return slices.Insert(l, i, w)
-}
-
-func (l line) without(cluster string) line {
-	return slices.DeleteFunc(l, func(w *waiter) bool { return w.cluster == cluster })
-}
-
 // leaves tells whether anything of so much room is left for the Cluster when all who stand
 // before it have theirs. It may stand there itself since before it was created anew.
-func (l line) leaves(free int64, since time.Time, cluster string) bool {
-	before, _ := slices.BinarySearchFunc(l, &waiter{since: since, cluster: cluster}, older)
+func (l line) leaves(free int64, r *Request) bool {
+	before, _ := slices.BinarySearchFunc(l, &waiter{since: r.Since, cluster: r.Cluster}, older)
 	for _, w := range l[:before] {
 		if free <= 0 {
 			return false
 		}
-		if w.cluster != cluster {
+		if w.cluster != r.Cluster {
 			free--
 		}
 	}
 	return free > 0
 }
 
-// place finds a pool for each want of the Cluster, as if it had reserved nothing.
-func (a *Allocator) place(r *Request) map[vip.Role]vip.Placement {
-	own := map[vip.PoolRef]int64{} // what its reservations take, and its placements
-	if c := a.clusters[r.Cluster]; c != nil {
-		for _, key := range c.reserved {
-			h := a.holdings[key]
-			if h == nil || h.reserved == nil || !h.reserved.made.IsZero() {
-				continue
-			}
-			without := *h
-			without.reserved = nil
-			for _, s := range a.shares(key, h) {
-				own[s.pool] -= s.used
-			}
-			for _, s := range a.shares(key, &without) {
-				own[s.pool] += s.used
-			}
+// admit returns those who stand first in line and have room now, each once until it comes.
+func (p *pool) admit() (wake []string) {
+	if len(p.line) == 0 {
+		return nil
+	}
+	free, known := p.free()
+	for i, w := range p.line {
+		if known && int64(i) >= free {
+			break
+		}
+		if !w.woken {
+			w.woken = true
+			wake = append(wake, w.cluster)
 		}
 	}
+	return wake
+}
+
+// lineUp has the Cluster wait for each pool that may serve the want and has no room.
+func (a *Allocator) lineUp(r *Request, c *cluster, want *vip.Want, candidates []vip.Candidate) {
+	for _, candidate := range candidates {
+		ref := candidate.Pool.Ref
+		p := a.pool(ref)
+		_, refused := p.refused[r.key(want)]
+		able := candidate.Verdict == "" || candidate.Verdict == vip.PoolExhausted
+		if able && !refused && !want.Pin.IsValid() {
+			w := &waiter{since: r.Since, cluster: r.Cluster, role: want.Role}
+			i, _ := slices.BinarySearchFunc(p.line, w, older)
+			p.line = slices.Insert(p.line, i, w)
+			c.lines = append(c.lines, ref)
+		}
+	}
+}
+
+// place finds a pool for each want.
+func (a *Allocator) place(r *Request) map[vip.Role]vip.Placement {
 	placements := map[vip.Role]vip.Placement{}
+	taken := map[vip.PoolRef]int64{} // by the wants before
 	for _, want := range r.Wants {
-		placed := a.placeOne(r, want, own)
+		placed := a.placeOne(r, want, taken)
 		placements[want.Role] = placed
-		if placed.Pool != (vip.PoolRef{}) && placed.Pool != want.Claimed && !placed.Made {
-			own[placed.Pool]++
+		if placed.Pool != (vip.PoolRef{}) && placed.Pool != want.Claimed && !placed.Made && !a.has(placed.Pool, r.key(want)) {
+			taken[placed.Pool]++
 		}
 	}
 	return placements
 }
 
-func (a *Allocator) placeOne(r *Request, want *vip.Want, own map[vip.PoolRef]int64) vip.Placement {
-	key := claimKey(r.namespace(), want.Claim)
-	h := a.holdings[key]
-	switch {
-	case want.Claimed != (vip.PoolRef{}):
+func (a *Allocator) placeOne(r *Request, want *vip.Want, taken map[vip.PoolRef]int64) vip.Placement {
+	key := r.key(want)
+	if want.Claimed != (vip.PoolRef{}) {
 		// Its own address may be the one that made the pool full.
-		if (h != nil && len(h.addresses) > 0) || !a.full(want.Claimed) {
+		if p := a.pools[want.Claimed]; p == nil || !p.full() || (p.names[key] != nil && len(p.names[key].addresses) > 0) {
 			return vip.Placement{Pool: want.Claimed}
 		}
-	case h != nil && h.reserved != nil && !h.reserved.made.IsZero():
-		return vip.Placement{Pool: h.reserved.pool, Made: true}
-	case h != nil && h.claim != nil:
-		// It came, or goes, since the Cluster was observed, and wakes it.
-		return vip.Placement{Pool: h.claim.Pool, Made: true}
+	} else if reserved := a.reserved[key]; reserved != nil && !reserved.made.IsZero() {
+		return vip.Placement{Pool: reserved.pool, Made: true}
 	}
-	placed := vip.Placement{Candidates: a.judge(r, want, own)}
+	for _, candidate := range want.Candidates {
+		if p := a.pools[candidate.Pool.Ref]; p != nil && p.names[key] != nil && p.names[key].claim != nil {
+			// It came, or goes, since the Cluster was observed, and wakes it.
+			return vip.Placement{Pool: candidate.Pool.Ref, Made: true}
+		}
+	}
+	placed := vip.Placement{Candidates: a.judge(r, want, taken)}
 	for _, candidate := range placed.Candidates {
 		if candidate.Verdict == "" {
 			placed.Pool = candidate.Pool.Ref
@@ -109,88 +119,53 @@ func (a *Allocator) placeOne(r *Request, want *vip.Want, own map[vip.PoolRef]int
 func (a *Allocator) Judge(r Request, want *vip.Want) []vip.Candidate {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	own, key := map[vip.PoolRef]int64{}, claimKey(r.namespace(), want.Claim)
-	if h := a.holdings[key]; h != nil && h.pending() && len(h.addresses) == 0 {
-		for _, s := range a.shares(key, h) {
-			own[s.pool] -= s.used // its claim waits for the address that it would take
-		}
-	}
-	return a.judge(&r, want, own)
+	return a.judge(&r, want, nil)
 }
 
-func (a *Allocator) judge(r *Request, want *vip.Want, own map[vip.PoolRef]int64) []vip.Candidate {
+func (a *Allocator) judge(r *Request, want *vip.Want, taken map[vip.PoolRef]int64) []vip.Candidate {
 	judged := slices.Clone(want.Candidates)
-	known := map[vip.PoolRef]bool{} // to have room
+	known := map[vip.PoolRef]int{} // 1 of pools that are known to have room
 	for i := range judged {
 		c := &judged[i]
-		if c.Verdict != "" {
+		p := a.pools[c.Pool.Ref]
+		if c.Verdict != "" || p == nil {
 			continue
 		}
-		if _, refused := a.refusals[c.Pool.Ref][claimKey(r.namespace(), want.Claim)]; refused {
+		if _, refused := p.refused[r.key(want)]; refused {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.RefusedBefore
-		} else if !a.fits(r, want, c.Pool.Ref, own[c.Pool.Ref]) {
+		} else if !a.fits(r, want, c.Pool.Ref, taken[c.Pool.Ref]) {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress
-		} else {
-			_, known[c.Pool.Ref] = a.free(c.Pool.Ref)
+		} else if _, tells := p.free(); tells {
+			known[c.Pool.Ref] = 1
 		}
 	}
 	slices.SortStableFunc(judged, func(x, y vip.Candidate) int {
-		order := vip.CompareRank(x.Pool, y.Pool)
-		if order == 0 && known[x.Pool.Ref] != known[y.Pool.Ref] {
-			order = -1
-			if known[y.Pool.Ref] {
-				order = 1
-			}
-		}
-		return order
+		return cmp.Or(vip.CompareRank(x.Pool, y.Pool), cmp.Compare(known[y.Pool.Ref], known[x.Pool.Ref]))
 	})
 	return judged
 }
 
-// fits tells whether the pool has room for one more claim of the Cluster, beside all older
-// ones that wait for it. So many places are the Cluster's own already.
-func (a *Allocator) fits(r *Request, want *vip.Want, pool vip.PoolRef, own int64) bool {
+// fits tells whether the pool has room for the claim beside all older Clusters that wait.
+func (a *Allocator) fits(r *Request, want *vip.Want, ref vip.PoolRef, taken int64) bool {
+	p, key := a.pools[ref], r.key(want)
 	if want.Pin.IsValid() {
 		// It is the Cluster's already. Who has an IPAddress of it the planner has seen.
-		holder, reserved := a.pins[pin{pool, want.Pin}]
-		return !reserved || holder == claimKey(r.namespace(), want.Claim)
+		for other, reserved := range a.reserved {
+			if other != key && reserved.pool == ref && reserved.pin == want.Pin {
+				return false
+			}
+		}
+		return true
 	}
-	free, known := a.free(pool)
-	return !known || a.lines[pool].leaves(free-own, r.Since, r.Cluster)
+	if a.has(ref, key) {
+		return true
+	}
+	free, known := p.free()
+	return !known || p.line.leaves(free-taken, r)
 }
 
-// lineUp has the Cluster wait for each pool that may serve the want and has no room.
-func (a *Allocator) lineUp(r *Request, c *cluster, want *vip.Want, candidates []vip.Candidate) {
-	if want.Pin.IsValid() {
-		return
-	}
-	for _, candidate := range candidates {
-		pool := candidate.Pool.Ref
-		if _, refused := a.refusals[pool][claimKey(r.namespace(), want.Claim)]; refused {
-			continue
-		}
-		if candidate.Verdict == "" || candidate.Verdict == vip.PoolExhausted {
-			a.lines[pool] = a.lines[pool].with(&waiter{since: r.Since, cluster: r.Cluster, role: want.Role})
-			c.lines[pool] = true
-		}
-	}
-}
-
-// admit returns those who stand first in line for the pool and have room now, each once
-// until it comes.
-func (a *Allocator) admit(pool vip.PoolRef) (wake []string) {
-	if _, seen := a.pools[pool]; !seen {
-		return nil
-	}
-	free, known := a.free(pool)
-	for i, w := range a.lines[pool] {
-		if known && int64(i) >= free {
-			break
-		}
-		if !w.woken {
-			w.woken = true
-			wake = append(wake, w.cluster)
-		}
-	}
-	return wake
+// has tells whether the claim, made or to be made, has a place on the pool and no address.
+func (a *Allocator) has(ref vip.PoolRef, key string) bool {
+	p := a.pools[ref]
+	return p != nil && p.names[key] != nil && (p.names[key].reserved || p.names[key].pending())
 }

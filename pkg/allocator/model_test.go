@@ -33,6 +33,7 @@ type model struct {
 	claims map[string]*modelClaim
 	// cached are the claims as they are seen.
 	cached   map[string]*modelClaim
+	last     map[string]lastTold
 	clusters map[string]*modelCluster
 	queue    map[string]bool
 	// observed are the reconciles that are under way.
@@ -44,9 +45,14 @@ type model struct {
 	log  []string
 }
 
+// lastTold is what the allocator is to know of a claim and its IPAddress in the end.
+type lastTold struct {
+	claim   *allocator.Claim
+	address *allocator.Address
+}
+
 type modelPool struct {
-	first, size int // of its addresses
-	spec        int
+	first, size int  // of its addresses
 	ranges      bool // can be read
 	paused      bool
 }
@@ -62,12 +68,14 @@ type modelCluster struct {
 	roles  []vip.Role
 	fails  bool // its claims cannot be made now
 	failed bool // and one could not
+	// places are those that it has and made no claim for.
+	places map[vip.Role]vip.PoolRef
 }
 
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		t: t, dice: rand.New(rand.NewPCG(seed, 1)), a: allocator.New(), //nolint:gosec // it is to repeat itself
-		pools: map[vip.PoolRef]*modelPool{}, claims: map[string]*modelClaim{}, paused: map[vip.PoolRef]bool{}, cached: map[string]*modelClaim{}, clusters: map[string]*modelCluster{},
+		pools: map[vip.PoolRef]*modelPool{}, claims: map[string]*modelClaim{}, paused: map[vip.PoolRef]bool{}, cached: map[string]*modelClaim{}, last: map[string]lastTold{}, clusters: map[string]*modelCluster{},
 		queue: map[string]bool{}, observed: map[string]allocator.Request{}, told: map[string][]func() []string{},
 		alone: seed%2 == 0,
 	}
@@ -107,7 +115,7 @@ func (m *model) tellPool(ref vip.PoolRef) {
 	before := m.paused[ref]
 	m.paused[ref] = p.paused
 	m.tell("pool "+ref.Name, func() []string {
-		pool := &allocator.Pool{Spec: fmt.Sprint(p.spec)}
+		pool := &allocator.Pool{}
 		if p.ranges {
 			pool.Size = int64(p.size)
 			pool.Holds = func(a netip.Addr) bool {
@@ -135,14 +143,15 @@ func (m *model) used(ref vip.PoolRef) (used int) {
 
 func (m *model) tellClaim(key string) {
 	namespace, name, _ := strings.Cut(key, "/")
-	var current *allocator.Claim
-	var address *allocator.Address
+	oldClaim, oldAddress := m.last[key].claim, m.last[key].address
+	var now lastTold
 	if claim := m.claims[key]; claim != nil {
-		current = &allocator.Claim{Pool: claim.pool, Ours: claim.ours, Bound: claim.address != 0}
+		now.claim = &allocator.Claim{Pool: claim.pool, Ours: claim.ours, Pending: claim.address == 0}
 		if claim.address != 0 {
-			address = &allocator.Address{Pool: claim.pool, Claim: name, Key: addr(claim.address)}
+			now.address = &allocator.Address{Pool: claim.pool, Claim: name, Key: addr(claim.address)}
 		}
 	}
+	m.last[key] = now
 	owner := ""
 	if cluster, _, ours := vip.ParseClaimName(name); ours {
 		owner = namespace + "/" + cluster
@@ -150,13 +159,13 @@ func (m *model) tellClaim(key string) {
 	seen := m.claims[key]
 	m.tell("claim "+key, func() []string {
 		m.cached[key] = seen
-		wake := m.a.SetClaim(namespace, name, current)
+		wake := m.a.SetClaim(namespace, name, oldClaim, now.claim, false)
 		if owner != "" {
 			wake = append(wake, owner)
 		}
 		return wake
 	})
-	m.tell("address "+key, func() []string { return m.a.SetAddress(namespace, name, address) })
+	m.tell("address "+key, func() []string { return m.a.SetAddress(namespace, oldAddress, now.address) })
 }
 
 func addr(n int) netip.Addr {
@@ -235,6 +244,16 @@ func (m *model) reconcile(key string) {
 		m.fail("%s is placed at %v and reserves %v", key, placed, reserved)
 	}
 	m.wake(wake)
+	had := c.places
+	c.places = map[vip.Role]vip.PoolRef{}
+	if m.dice.IntN(5) == 0 {
+		for role, place := range reserved {
+			c.places[role] = place.Pool
+		}
+		m.note("%s makes no claim for now", key)
+		m.queue[key] = true
+		return
+	}
 	namespace, _, _ := strings.Cut(key, "/")
 	for _, want := range request.Wants {
 		place := reserved[want.Role]
@@ -244,7 +263,7 @@ func (m *model) reconcile(key string) {
 		}
 		if free, known := m.a.Free(place.Pool); known && free < 0 {
 			m.fail("%s had no room for %s", place.Pool.Name, key)
-		} else if older := m.a.Older(place.Pool, request); known && free < older {
+		} else if older := m.a.Older(place.Pool, request); known && free < older && had[want.Role] != place.Pool {
 			m.fail("%s takes from %s what %d older Clusters wait for", key, place.Pool.Name, older)
 		}
 		if c.fails {
@@ -341,8 +360,7 @@ func (m *model) step() {
 		refs := m.refs()
 		ref := refs[m.dice.IntN(len(refs))]
 		pool := *m.pools[ref]
-		pool.spec++
-		if m.dice.IntN(4) == 0 {
+		if m.dice.IntN(2) == 0 {
 			pool.paused = !pool.paused
 		} else {
 			pool.size = m.dice.IntN(5)

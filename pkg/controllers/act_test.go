@@ -193,7 +193,7 @@ func TestWhatIsMissingIsToldWhileAVIPIsDeferred(t *testing.T) {
 		_, _ = w.Write([]byte(`{"apiVersion":"cluster.x-k8s.io/v1beta2","kind":"Cluster","metadata":{"namespace":"a","name":"b","resourceVersion":"2"}}`))
 	})
 	for i := range 20 {
-		h.allocator.SetClaim("a", vip.Ingress.ClaimName(fmt.Sprint(i)), &allocator.Claim{Pool: somePool, Ours: true, Worked: true})
+		h.allocator.SetClaim("a", vip.Ingress.ClaimName(fmt.Sprint(i)), nil, &allocator.Claim{Pool: somePool, Ours: true, Pending: true}, true)
 	}
 	p := publishing(&vip.Outcome{Reason: vip.NoPool})
 	p.cluster.Status.Conditions = []metav1.Condition{{Type: "Somebody's"}}

@@ -66,10 +66,10 @@ func NewListReader(l Listed) (*Reader, error) {
 		o.allocator.SetPool(pool.Ref, room)
 	}
 	for _, claim := range l.Claims {
-		o.allocator.SetClaim(claim.Namespace, claim.Name, kube.ClaimRoom(nil, claim))
+		o.allocator.SetClaim(claim.Namespace, claim.Name, nil, kube.ClaimRoom(claim), false)
 	}
 	for _, address := range l.Addresses {
-		o.allocator.SetAddress(address.Namespace, address.Name, kube.AddressRoom(address))
+		o.allocator.SetAddress(address.Namespace, nil, kube.AddressRoom(address))
 	}
 	return &Reader{observer: o}, nil
 }

@@ -143,18 +143,18 @@ func TestAPendingClaimIsReportedOnceItsProviderIsSilent(t *testing.T) {
 		m := newMemory()
 		h := &handler{memory: m, allocator: allocator.New()}
 		pending := &vip.Outcome{Reason: vip.ClaimPending, Pool: vip.PoolRef{Group: "g", Kind: "k", Name: "p"}}
-		worked := &allocator.Claim{Pool: pending.Pool, Worked: true}
+		claim := &allocator.Claim{Pool: pending.Pool}
 		since := m.now()
 		time.Sleep(settle)
 		if got := h.remaining(pending, since); got > 0 {
 			t.Errorf("behind a silent provider it goes unreported for %s", got)
 		}
-		h.allocator.SetClaim("a", "c", worked)
+		h.allocator.SetClaim("a", "c", nil, claim, true)
 		if got := h.remaining(pending, since); got != settle {
 			t.Errorf("behind a busy one for %s, want %s", got, settle)
 		}
 		time.Sleep(patience - settle)
-		h.allocator.SetClaim("a", "c", worked)
+		h.allocator.SetClaim("a", "c", claim, claim, true)
 		if got := h.remaining(pending, since); got > 0 {
 			t.Errorf("for ever: %s more", got)
 		}

@@ -35,7 +35,7 @@ func (o *observer) observeContest(s *vip.Snapshot) {
 		if claim == nil {
 			continue
 		}
-		claim.Binding = !claim.Bound && o.allocator.HasAddress(s.Cluster.Namespace, claim.Name)
+		claim.Binding = !claim.Bound && o.allocator.HasAddress(claim.Pool, s.Cluster.Namespace+"/"+claim.Name)
 		if claim.Address == nil {
 			continue
 		}

@@ -103,11 +103,11 @@ func TestAPoolThatIsSpokenForIsNotAvailable(t *testing.T) {
 	o.allocator.SetPool(pool.Ref, pool.Room())
 	claim := claimOf("a", "vip-cp-c1")
 	claim.Spec.PoolRef = ipamv1.IPPoolReference{APIGroup: inCluster, Kind: pool.Ref.Kind, Name: "p"}
-	o.allocator.SetClaim("a", claim.Name, kube.ClaimRoom(nil, claim))
+	o.allocator.SetClaim("a", claim.Name, nil, kube.ClaimRoom(claim), false)
 	if o.available(pool) {
 		t.Error("it is available")
 	}
-	o.allocator.SetClaim("a", claim.Name, nil)
+	o.allocator.SetClaim("a", claim.Name, kube.ClaimRoom(claim), nil, false)
 	if !o.available(pool) {
 		t.Error("without the claim it is not")
 	}

@@ -59,7 +59,7 @@ func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters 
 // place concerns.
 func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 	claim := either(old, current)
-	w.wakeAll(w.observer.allocator.SetClaim(claim.Namespace, claim.Name, kube.ClaimRoom(old, current)))
+	w.wakeAll(w.observer.allocator.SetClaim(claim.Namespace, claim.Name, kube.ClaimRoom(old), kube.ClaimRoom(current), kube.Worked(old, current)))
 	if old != nil && current != nil && sameClaim(old, current) {
 		return
 	}
@@ -80,7 +80,7 @@ func sameClaim(a, b *ipamv1.IPAddressClaim) bool {
 // use the same address.
 func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 	address := either(old, current)
-	w.wakeAll(w.observer.allocator.SetAddress(address.Namespace, address.Name, kube.AddressRoom(current)))
+	w.wakeAll(w.observer.allocator.SetAddress(address.Namespace, kube.AddressRoom(old), kube.AddressRoom(current)))
 	if old != nil && current != nil && old.UID == current.UID &&
 		old.DeletionTimestamp.IsZero() == current.DeletionTimestamp.IsZero() && old.Spec.Address == current.Spec.Address {
 		return

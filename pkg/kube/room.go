@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"fmt"
 	"net/netip"
 
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -12,9 +11,7 @@ import (
 
 // Room is the allocator's part of the pool.
 func (p *Pool) Room() *allocator.Pool {
-	room := &allocator.Pool{
-		Spec: fmt.Sprintf("%s/%d", p.UID, p.Generation), Usable: p.Usable, Used: p.Used, Reported: p.Known,
-	}
+	room := &allocator.Pool{Usable: p.Usable, Used: p.Used, Reported: p.Known}
 	if p.Ranges != nil {
 		room.Size = size(p.Ranges)
 		room.Holds = func(address netip.Addr) bool { return !address.IsValid() || !p.Excludes(address) }
@@ -22,25 +19,27 @@ func (p *Pool) Room() *allocator.Pool {
 	return room
 }
 
-// ClaimRoom is the allocator's part of a claim; nil if it is gone. The provider worked on it
-// if it bound it or took it up with its finalizer: one that adds that itself does nothing
-// else for seconds before a burst.
-func ClaimRoom(old, current *ipamv1.IPAddressClaim) *allocator.Claim {
-	if current == nil {
+// ClaimRoom is the allocator's part of a claim; nil if there is none.
+func ClaimRoom(claim *ipamv1.IPAddressClaim) *allocator.Claim {
+	if claim == nil {
 		return nil
 	}
-	_, _, ours := vip.ParseClaimName(current.Name)
-	claim := &allocator.Claim{
-		Pool: poolRef(current.Spec.PoolRef), Ours: ours,
-		Bound: current.Status.AddressRef.Name != "", Deleting: !current.DeletionTimestamp.IsZero(),
-	}
-	if old != nil && old.Status.AddressRef.Name == "" && old.DeletionTimestamp.IsZero() {
-		claim.Worked = claim.Bound || len(current.Finalizers) > len(old.Finalizers)
-	}
-	return claim
+	_, _, ours := vip.ParseClaimName(claim.Name)
+	return &allocator.Claim{Pool: poolRef(claim.Spec.PoolRef), Ours: ours, Pending: waits(claim)}
 }
 
-// AddressRoom is the allocator's part of an IPAddress; nil if it is gone.
+func waits(claim *ipamv1.IPAddressClaim) bool {
+	return claim.Status.AddressRef.Name == "" && claim.DeletionTimestamp.IsZero()
+}
+
+// Worked tells whether the provider did something for the claim: bound it, or took it up
+// with its finalizer. One that adds that itself does nothing else for seconds before a burst.
+func Worked(old, current *ipamv1.IPAddressClaim) bool {
+	return old != nil && current != nil && waits(old) &&
+		(current.Status.AddressRef.Name != "" || len(current.Finalizers) > len(old.Finalizers))
+}
+
+// AddressRoom is the allocator's part of an IPAddress; nil if there is none.
 func AddressRoom(address *ipamv1.IPAddress) *allocator.Address {
 	if address == nil {
 		return nil

@@ -84,7 +84,7 @@ type caseClaim struct {
 	Binding  bool         `json:"binding"`
 	Address  *caseAddress `json:"address"`
 	// Refusal is the reason of the claim's Ready condition, when that is False.
-	Refusal string `json:"refusal"`
+	Refusal   string    `json:"refusal"`
 	Contested bool      `json:"contested"`
 	LeaseHeld bool      `json:"leaseHeld"`
 	DeletedAt time.Time `json:"deletedAt"`
