@@ -157,11 +157,11 @@ func (a *Allocator) fits(r *Request, want *vip.Want, ref vip.PoolRef, taken int6
 		}
 		return true
 	}
-	if a.has(ref, key) {
-		return true
-	}
 	free, known := p.free()
-	return !known || p.line.leaves(free-taken, r)
+	if !known || a.has(ref, key) {
+		return !known || free >= 0 // unless others took what it had a place for
+	}
+	return p.line.leaves(free-taken, r)
 }
 
 // has tells whether the claim, made or to be made, has a place on the pool and no address.
