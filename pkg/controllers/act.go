@@ -27,6 +27,7 @@ func (h *handler) act(p *pass) error {
 		return errors.Join(append(errs, h.actOnOthers(p)...)...)
 	}
 	errs = append(errs, h.patchCluster(p))
+	h.expectations.decided(p.key, p.snapshot.Cluster.UID, &p.decision)
 	if p.decision.Skipped != "" {
 		return errors.Join(errs...)
 	}
@@ -80,7 +81,7 @@ func (h *handler) patchCluster(p *pass) error {
 	if len(p.decision.Patch) == 0 {
 		return nil
 	}
-	if because, again := h.memory.refused(p.key, h.attempt(p)); because != "" {
+	if because, again := h.expectations.refusal(p.key, h.attempt(p)); because != "" {
 		setRefused(p, because)
 		h.wakeIn(p.cluster.Namespace, p.cluster.Name, again)
 		return nil
@@ -104,12 +105,12 @@ func (h *handler) send(p *pass) error {
 	if err != nil {
 		return err
 	}
-	h.memory.wrote(p.key, updated.ResourceVersion)
+	h.expectations.wrote(p.key, updated.ResourceVersion)
 	p.cluster = updated
 	for role, outcome := range p.decision.Roles {
 		if outcome.Published {
-			age := h.memory.now().Sub(updated.CreationTimestamp.Time)
-			h.metrics.Allocated(role, p.snapshot.Cluster.Class.Name, h.memory.published(p.key, role), age)
+			age := h.expectations.now().Sub(updated.CreationTimestamp.Time)
+			h.metrics.Allocated(role, p.snapshot.Cluster.Class.Name, h.expectations.published(p.key, role), age)
 			h.log(p.key, outcome).Info("Published VIP")
 		}
 		// What is done cannot fail any more, whatever becomes of the other role's Lease.
@@ -184,7 +185,7 @@ func (h *handler) patchAgain(p *pass, cause error) error {
 	sent := text(p.decision.Patch)
 	p.cluster, p.snapshot = live, snapshot.Placed(p.snapshot.Placements)
 	p.decision = vip.Plan(p.snapshot)
-	h.memory.wrote(p.key, live.ResourceVersion)
+	h.expectations.wrote(p.key, live.ResourceVersion)
 	switch {
 	case len(p.decision.Patch) == 0:
 		return nil
@@ -217,7 +218,7 @@ func (h *handler) patchEachRole(p *pass, cause error) error {
 			}
 		}
 	}
-	h.memory.refuses(p.key, h.attempt(p), refusal)
+	h.expectations.refuse(p.key, h.attempt(p), refusal)
 	if len(changed) == 0 {
 		logrus.WithField("cluster", p.key).Warn("The pause of this held Cluster cannot be lifted: " + refusal)
 	}

@@ -14,16 +14,14 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// claimsAtOnce is how many claims are made at once. More are not made sooner on an API
-// server that is busy with them, and keep their provider from taking up the first ones.
-const claimsAtOnce = 16
-
 const (
-	// claimsStuck is how long no claim has been made when workers give up waiting for their
-	// turn, and when they try again: a hundred times what one takes.
-	claimsStuck = time.Second
-	// claimSlow is what a claim takes if only a part of the workers may wait for their turn.
-	claimSlow = 250 * time.Millisecond
+	// claimsAtOnce is how many claims are made at once. More are not made sooner on an API
+	// server that is busy with them, and keep their provider from taking up the first ones.
+	claimsAtOnce = 16
+	// claimRetry is when a Cluster tries again that found so many under way. No worker waits
+	// for it, however slow the API server is. Providers bind some ten claims meanwhile, fewer
+	// than are made, and a thousand Clusters that try in vain cost little of a CPU.
+	claimRetry = 250 * time.Millisecond
 )
 
 // makeClaims makes the claims of all roles side by side, and brings those up to date
@@ -41,7 +39,7 @@ func (h *handler) updateClaims(p *pass) []error {
 		if !outcome.Ensure || !isBound(p.snapshot.Claims[role]) {
 			continue
 		}
-		if wait := h.untilCalm(p, h.memory.outcome(p.key, role, outcome.Reason)); wait > 0 {
+		if wait := h.untilCalm(p, h.expectations.since(p.key, role)); wait > 0 {
 			h.wakeIn(p.cluster.Namespace, p.cluster.Name, wait)
 			return nil
 		}
@@ -70,11 +68,13 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 // ensureClaim makes the role's claim, or brings an existing one up to date.
 func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) error {
 	name := p.cluster.Namespace + "/" + outcome.ClaimName
-	done, ok := h.claimSlot(p)
-	if !ok {
+	select {
+	case h.making <- struct{}{}:
+		defer func() { <-h.making }()
+	default:
+		h.wakeIn(p.cluster.Namespace, p.cluster.Name, claimRetry)
 		return nil
 	}
-	defer done()
 	var live *ipamv1.IPAddressClaim
 	if p.snapshot.Claims[role] != nil {
 		var err error
@@ -92,50 +92,6 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 		h.allocator.Made(name)
 	}
 	return err
-}
-
-// claimSlot waits for its turn to make a claim. It is not ok if claims that the API server
-// answers slowly, or not at all, would come to hold all workers: then the Cluster tries
-// again later. Nor is it when the process stops.
-func (h *handler) claimSlot(p *pass) (done func(), ok bool) {
-	h.inLine.Add(1)
-	defer h.inLine.Add(-1)
-	for {
-		select {
-		case h.making <- struct{}{}:
-			return h.claiming(), true
-		default:
-		}
-		if h.claimsLag() {
-			h.wakeIn(p.cluster.Namespace, p.cluster.Name, claimsStuck)
-			return nil, false
-		}
-		select {
-		case h.making <- struct{}{}:
-			return h.claiming(), true
-		case <-h.stopping:
-			return nil, false
-		case <-time.After(claimsStuck):
-		}
-	}
-}
-
-// claiming notes that a claim is being made; done is to be called when it was.
-func (h *handler) claiming() (done func()) {
-	began := time.Now()
-	h.claimed.Store(began.UnixNano())
-	return func() {
-		now := time.Now()
-		h.claimTook.Store(int64(now.Sub(began)))
-		h.claimed.Store(now.UnixNano())
-		<-h.making
-	}
-}
-
-// claimsLag tells whether no more workers should wait for their turn.
-func (h *handler) claimsLag() bool {
-	stuck := time.Since(time.Unix(0, h.claimed.Load())) >= claimsStuck
-	return stuck || (time.Duration(h.claimTook.Load()) >= claimSlow && h.inLine.Load() > h.mayWait)
 }
 
 // takeBack makes the IPAddress that a lost claim had, if it is to have the same again.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +29,7 @@ import (
 func newTestHandler(t *testing.T) (*handler, *prometheus.Registry) {
 	t.Helper()
 	o, registry := observerOf(), prometheus.NewPedanticRegistry()
-	return &handler{ctx: t.Context(), observer: o, memory: o.memory, allocator: o.allocator, metrics: metrics.New(registry), queue: noQueue{}}, registry
+	return &handler{ctx: t.Context(), observer: o, expectations: o.expectations, allocator: o.allocator, metrics: metrics.New(registry), queue: noQueue{}}, registry
 }
 
 // changing is a pass with a patch for the ingress role.
@@ -63,7 +63,7 @@ func TestALeaseThatFailsIsCountedAsThat(t *testing.T) {
 func TestAPatchIsCountedWhenItIsSent(t *testing.T) {
 	h, registry := newTestHandler(t)
 	p := changing()
-	h.memory.refuses(p.key, h.attempt(p), "no")
+	h.expectations.refuse(p.key, h.attempt(p), "no")
 	if err := h.patchCluster(p); err != nil {
 		t.Error(err)
 	}
@@ -93,77 +93,26 @@ func publishing(ingress *vip.Outcome) *pass {
 	return p
 }
 
-// Claims that are answered late, one after another, leave workers to those that need none.
-func TestSlowClaimsLeaveWorkers(t *testing.T) {
-	for name, took := range map[string]time.Duration{"that time out": 10 * time.Second, "of a slow API server": 900 * time.Millisecond} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h, _ := newTestHandler(t)
-				h.making = make(chan struct{}, claimsAtOnce)
-				stopping := make(chan struct{})
-				h.stopping = stopping
-				h.claimed.Store(time.Now().UnixNano())
-				// Clusters that want a claim, each again and again, by as many workers.
-				const workers = 200
-				h.mayWait = workers / 3
-				for i := range workers {
-					go func() {
-						// So that one of them ends at every moment.
-						time.Sleep(time.Duration(i) * took / claimsAtOnce)
-						for {
-							if done, ok := h.claimSlot(changing()); ok {
-								time.Sleep(took)
-								done()
-							} else {
-								time.Sleep(claimsStuck)
-							}
-							select {
-							case <-stopping:
-								return
-							default:
-							}
-						}
-					}()
-				}
-				time.Sleep(5 * time.Minute)
-				if waiting := h.inLine.Load(); waiting > workers/2 {
-					t.Errorf("%d workers wait", waiting)
-				}
-				close(stopping)
-				time.Sleep(time.Minute) // until all have seen it
-			})
-		})
+// Claims that the API server does not answer hold no workers for long.
+func TestClaimsThatHangHoldNoWorker(t *testing.T) {
+	h, _ := newTestHandler(t)
+	queue := &delays{}
+	h.queue, h.making = queue, make(chan struct{}, 1)
+	h.making <- struct{}{} // one hangs
+	p := changing()
+	p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
+	if errs := h.makeClaims(p); errors.Join(errs...) != nil || !slices.Equal(queue.asked, []time.Duration{claimRetry}) {
+		t.Errorf("%v, again in %v", errs, queue.asked)
 	}
 }
 
-// Claims that the API server does not answer hold no workers for long.
-func TestClaimsThatHangHoldNoWorker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h, _ := newTestHandler(t)
-		h.making = make(chan struct{}, 1)
-		h.making <- struct{}{} // one hangs
-		h.claimed.Store(time.Now().UnixNano())
-		p := changing()
-		p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
-		for _, wait := range []time.Duration{claimsStuck, 0} {
-			began := time.Now()
-			if errs := h.makeClaims(p); errors.Join(errs...) != nil {
-				t.Error(errs)
-			}
-			if took := time.Since(began); took != wait {
-				t.Errorf("it waited %s, want %s", took, wait)
-			}
-		}
-		// A stop waits for nobody's claims.
-		h.claimed.Store(time.Now().UnixNano())
-		stopping := make(chan struct{})
-		h.stopping = stopping
-		close(stopping)
-		if errs := h.makeClaims(p); errors.Join(errs...) != nil {
-			t.Error(errs)
-		}
-	})
+// delays notes when Clusters are to be woken.
+type delays struct {
+	clustercontrollers.ClusterController
+	asked []time.Duration
 }
+
+func (d *delays) EnqueueAfter(_, _ string, after time.Duration) { d.asked = append(d.asked, after) }
 
 func TestAVIPWaitsForAClaimThatIsMade(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -26,20 +26,15 @@ type handler struct {
 	queue    clustercontrollers.ClusterController
 	observer *observer
 	// allocator decides who may have an address, and who publishes now.
-	allocator *allocator.Allocator
-	memory    *memory
-	writer    *kube.Writer
-	claims    *kube.Claims
-	leases    *kube.Leases
-	reporter  *reporter
-	metrics   *metrics.Metrics
+	allocator    *allocator.Allocator
+	expectations *expectations
+	writer       *kube.Writer
+	claims       *kube.Claims
+	leases       *kube.Leases
+	reporter     *reporter
+	metrics      *metrics.Metrics
 	// making holds an element for each claim that is being made.
 	making chan struct{}
-	// claimed is when that changed last, in nanoseconds of Unix time; claimTook is what the
-	// last claim took, in nanoseconds; inLine counts those that wait to make one, of which
-	// there may be mayWait if claims are slow: a part of the workers.
-	claimed, claimTook, inLine atomic.Int64
-	mayWait                    int64
 	// publishing counts the patches of Clusters that are under way.
 	publishing atomic.Int32
 }
@@ -99,7 +94,7 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 // that has not shown the write for too long, from the API server. It returns nil if an
 // event that is on its way will tell.
 func (h *handler) current(key string, cached *clusterv1.Cluster) (*clusterv1.Cluster, error) {
-	behind, tooLong := h.memory.behind(key, cached.ResourceVersion)
+	behind, tooLong := h.expectations.stale(key, cached.ResourceVersion)
 	switch {
 	case !behind:
 		return cached, nil
@@ -113,7 +108,7 @@ func (h *handler) current(key string, cached *clusterv1.Cluster) (*clusterv1.Clu
 	if err != nil {
 		return nil, err
 	}
-	h.memory.wrote(key, live.ResourceVersion)
+	h.expectations.wrote(key, live.ResourceVersion)
 	return live, nil
 }
 
@@ -127,13 +122,12 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
 		h.wakeAll(h.allocator.Forget(key))
-		h.memory.skipped(key)
+		h.expectations.decided(key, p.snapshot.Cluster.UID, &p.decision)
 		return metrics.Skipped, h.patchCluster(p)
 	}
 	h.place(p, seen)
-	h.memory.planned(key, p.snapshot.Cluster.UID, &p.decision)
+	h.expectations.decided(key, p.snapshot.Cluster.UID, &p.decision)
 	err = h.act(p)
-	h.memory.decided(key, p.cluster, &p.decision)
 	switch {
 	case err != nil:
 		return metrics.Error, err
@@ -161,7 +155,7 @@ func (h *handler) place(p *pass, seen uint64) {
 }
 
 func (h *handler) forget(key string) error {
-	h.memory.forget(key)
+	h.expectations.forget(key)
 	h.wakeAll(h.allocator.Forget(key))
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {

@@ -26,8 +26,8 @@ import (
 // A watch that is late for just so long cannot be had from a real API server.
 func TestAClusterIsReadLiveIfTheCacheStaysBehind(t *testing.T) {
 	reads := 0
-	memory, goOn := clock()
-	h := &handler{ctx: t.Context(), memory: memory}
+	expectations, goOn := clock()
+	h := &handler{ctx: t.Context(), expectations: expectations}
 	late := func() { goOn(lateAfter) }
 	h.writer = writerFor(t, func(w http.ResponseWriter, _ *http.Request) {
 		reads++
@@ -46,7 +46,7 @@ func TestAClusterIsReadLiveIfTheCacheStaysBehind(t *testing.T) {
 		reads int
 	}{
 		{"nothing was written", func() {}, "5", 0},
-		{"our write is not seen yet", func() { h.memory.wrote("a/b", "7") }, "", 0},
+		{"our write is not seen yet", func() { h.expectations.wrote("a/b", "7") }, "", 0},
 		{"it is not seen for too long", late, "9", 1},
 		{"the live version is not seen yet", func() {}, "", 1},
 		{"that is not seen for too long", late, "9", 2},

@@ -41,7 +41,7 @@ func NewListReader(l Listed) (*Reader, error) {
 		classes:   generic.NewCache[*clusterv1.ClusterClass](classes, schema.GroupResource{Group: clusterv1.GroupVersion.Group, Resource: "clusterclasses"}),
 		claims:    generic.NewCache[*ipamv1.IPAddressClaim](claims, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddressclaims"}),
 		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddresses"}),
-		pools:     l.Pools, leases: l.Leases, allocator: allocator.New(), memory: newMemory(), settings: l.Settings,
+		pools:     l.Pools, leases: l.Leases, allocator: allocator.New(), expectations: newExpectations(), settings: l.Settings,
 		evaluator: l.Evaluator, views: newClassViews(),
 	}
 	o.addIndexers()

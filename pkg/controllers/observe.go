@@ -22,16 +22,16 @@ import (
 
 // observer reads the caches. Nothing in it makes a request.
 type observer struct {
-	clusters  clustercontrollers.ClusterCache
-	classes   clustercontrollers.ClusterClassCache
-	claims    ipamcontrollers.IPAddressClaimCache
-	addresses ipamcontrollers.IPAddressCache
-	pools     *kube.Pools
-	leases    *kube.Leases
-	hold      *kube.HoldGate
-	allocator *allocator.Allocator
-	memory    *memory
-	settings  vip.Settings
+	clusters     clustercontrollers.ClusterCache
+	classes      clustercontrollers.ClusterClassCache
+	claims       ipamcontrollers.IPAddressClaimCache
+	addresses    ipamcontrollers.IPAddressCache
+	pools        *kube.Pools
+	leases       *kube.Leases
+	hold         *kube.HoldGate
+	allocator    *allocator.Allocator
+	expectations *expectations
+	settings     vip.Settings
 	// builds says that what is asked is whether a Cluster may be built, so that it
 	// matters of every Cluster, not only of held ones, what its class needs.
 	builds bool

@@ -32,7 +32,7 @@ type Reader struct {
 // controller: one that is not started would queue every event for ever.
 func NewReader(caches lassocache.SharedCacheFactory, pools *kube.Pools, leases *kube.Leases, settings vip.Settings, evaluator *sandbox.Evaluator) (*Reader, error) {
 	o := &observer{
-		pools: pools, leases: leases, allocator: allocator.New(), memory: newMemory(), settings: settings,
+		pools: pools, leases: leases, allocator: allocator.New(), expectations: newExpectations(), settings: settings,
 		builds: true, evaluator: evaluator, views: newClassViews(),
 	}
 	classes, err := caches.ForKind(clusterv1.GroupVersion.WithKind("ClusterClass"))

@@ -38,7 +38,7 @@ func newTestObserver(reads bool, clusters, addresses cache.Indexer) *observer {
 		claims:    generic.NewCache[*ipamv1.IPAddressClaim](newIndexer(), schema.GroupResource{Resource: "ipaddressclaims"}),
 		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Resource: "ipaddresses"}),
 		pools:     kube.NewPools(nil, nil, nil), leases: kube.NewLeases(nil, nil, "ours"),
-		allocator: allocator.New(), memory: newMemory(), views: newClassViews(),
+		allocator: allocator.New(), expectations: newExpectations(), views: newClassViews(),
 	}
 }
 

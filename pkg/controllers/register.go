@@ -33,8 +33,6 @@ type Options struct {
 	Metrics  *metrics.Metrics
 	// Evaluator runs the templates of classes.
 	Evaluator *sandbox.Evaluator
-	// Workers is how many passes are made at once.
-	Workers int
 	// UnderWay is read-locked by every pass, so that a stop can wait for their writes.
 	UnderWay *sync.RWMutex
 }
@@ -61,18 +59,18 @@ func Register(ctx, writes context.Context, o Options) error {
 		return fmt.Errorf("register controllers: %w", err)
 	}
 
-	memory := newMemory()
+	expectations := newExpectations()
 	wake := func(namespace, name string) { clusters.EnqueueAfter(namespace, name, 0) }
 	observer := &observer{
 		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
-		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, allocator: allocator.New(), memory: memory, settings: o.Settings,
+		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, allocator: allocator.New(), expectations: expectations, settings: o.Settings,
 		evaluator: o.Evaluator, wake: wake, views: newClassViews(),
 	}
 	observer.addIndexers()
 	h := &handler{
-		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, allocator: observer.allocator, memory: memory,
+		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, allocator: observer.allocator, expectations: expectations,
 		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
-		making: make(chan struct{}, claimsAtOnce), mayWait: int64(max(o.Workers/3, 1)),
+		making: make(chan struct{}, claimsAtOnce),
 	}
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	pools := newPoolReporter(o.Recorder, o.Pools, o.Metrics)

@@ -60,7 +60,7 @@ func (h *handler) report(p *pass) error {
 	case updated == nil:
 		return nil
 	}
-	h.memory.wrote(p.key, updated.ResourceVersion)
+	h.expectations.wrote(p.key, updated.ResourceVersion)
 	for _, role := range vip.Roles() {
 		outcome := p.decision.Roles[role]
 		if outcome == nil {
@@ -94,7 +94,7 @@ func (h *handler) settling(p *pass) {
 	old := kube.Cluster(p.cluster).Conditions
 	wait := time.Duration(0)
 	for role, outcome := range p.decision.Roles {
-		since := h.memory.outcome(p.key, role, outcome.Reason)
+		since := h.expectations.since(p.key, role)
 		switch _, reported := old[role.ConditionType()]; {
 		case passing(p, outcome):
 			wait = max(wait, h.remaining(outcome, since))
@@ -116,7 +116,7 @@ func (h *handler) settling(p *pass) {
 // remaining is how much longer the state that the role has been in since then may
 // go unreported.
 func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration {
-	now := h.memory.now()
+	now := h.expectations.now()
 	wait := settle - now.Sub(since)
 	if outcome.Reason == vip.ClaimPending {
 		behind := min(settle-now.Sub(h.allocator.Progress(outcome.Pool)), patience-now.Sub(since))
@@ -130,8 +130,8 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 // write its status at once makes the other one's write fail. It also waits until the
 // VIPs of all other Clusters of a crowd are out, which it would delay.
 func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
-	now := h.memory.now()
-	wait := calm - now.Sub(h.memory.versionSince(p.key, p.cluster.ResourceVersion))
+	now := h.expectations.now()
+	wait := calm - now.Sub(h.expectations.versionSince(p.key, p.cluster.ResourceVersion))
 	if h.publishing.Load() > 0 || h.allocator.Deferring() {
 		wait = calm
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// showWaiting shows what the last passes left waiting. It is asked of the memory,
-// since conditions leave out what normally passes by itself; and only of Clusters
+// showWaiting shows what the last reconciles left waiting, not the conditions,
+// since these leave out what normally passes by itself; and only of Clusters
 // that exist, whether or not a pass has seen that one is gone.
 func (o *observer) showWaiting(r metrics.Readings) error {
-	now := o.memory.now()
-	for _, waits := range o.memory.waiting() {
+	now := o.expectations.now()
+	for _, waits := range o.expectations.waiting() {
 		namespace, name, err := cache.SplitMetaNamespaceKey(waits.key)
 		if err != nil {
 			return fmt.Errorf("key %q: %w", waits.key, err)
@@ -32,6 +32,10 @@ func (o *observer) showWaiting(r metrics.Readings) error {
 		}
 		if string(cluster.UID) == waits.uid {
 			r.Add(metrics.WaitingClusters, 1, string(waits.role), string(waits.reason))
+			// The condition remembers it from before this process.
+			if before := kube.FalseSince(cluster, waits.role); !before.IsZero() && before.Before(waits.since) {
+				waits.since = before
+			}
 			r.Max(metrics.OldestWaiting, now.Sub(waits.since).Seconds(), string(waits.role), string(waits.reason))
 		}
 	}
@@ -46,7 +50,7 @@ func (o *observer) showHeld(r metrics.Readings) error {
 	}
 	r.Add(metrics.HeldClusters, 0)
 	r.Max(metrics.OldestHeld, 0)
-	now := o.memory.now()
+	now := o.expectations.now()
 	for _, cluster := range clusters {
 		if _, marked := cluster.Annotations[vip.HeldAnnotation]; !marked {
 			continue

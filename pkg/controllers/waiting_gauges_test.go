@@ -22,7 +22,7 @@ func TestWaitingClusters(t *testing.T) {
 	m, pass := clock()
 	// No pass has seen yet that a/gone is gone and a/anew another one.
 	o := observerOf(clusterOf("a", "one", "u-1"), clusterOf("b", "one", "u-2"), clusterOf("a", "served", "u-3"), clusterOf("a", "anew", "u-4"))
-	o.memory = m
+	o.expectations = m
 	for _, seen := range []struct {
 		key, uid string
 		reason   vip.Reason
@@ -35,14 +35,38 @@ func TestWaitingClusters(t *testing.T) {
 			// What normally passes by itself counts as well.
 			d.Roles[vip.ControlPlane].Reason = vip.ClaimPending
 		}
-		m.planned(seen.key, seen.uid, d)
-		m.decided(seen.key, &clusterv1.Cluster{}, d)
+		m.decided(seen.key, seen.uid, d)
 		pass(time.Second)
 	}
 	compare(t, scrape(t, o.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{
 		"waiting_clusters{NoPool,ingress}": 2, "oldest_waiting_seconds{NoPool,ingress}": 5,
 		"waiting_clusters{ClaimPending,control-plane}": 1, "oldest_waiting_seconds{ClaimPending,control-plane}": 5,
 	})
+}
+
+// A new process asks the condition, which only tells of what was reported.
+func TestTheConditionRemembersTheBeginningOfAWait(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		condition metav1.Condition
+		seconds   float64
+	}{
+		{"while it is False", metav1.Condition{Type: vip.Ingress.ConditionType(), Status: metav1.ConditionFalse}, 3600},
+		{"not while it is True", metav1.Condition{Type: vip.Ingress.ConditionType(), Status: metav1.ConditionTrue}, 0},
+		{"not that of the other role", metav1.Condition{Type: vip.ControlPlane.ConditionType(), Status: metav1.ConditionFalse}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, pass := clock()
+			cluster := clusterOf("a", "b", "u-1")
+			test.condition.LastTransitionTime = metav1.NewTime(m.now())
+			cluster.Status.Conditions = []metav1.Condition{test.condition}
+			pass(time.Hour)
+			o := observerOf(cluster)
+			o.expectations = m
+			m.decided("a/b", "u-1", ingressIs(vip.NoPool, false))
+			compare(t, scrape(t, o.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{"waiting_clusters{NoPool,ingress}": 1, "oldest_waiting_seconds{NoPool,ingress}": test.seconds})
+		})
+	}
 }
 
 // held is a Cluster that the hold gate keeps paused since it was created.
@@ -71,7 +95,7 @@ func TestHeldClusters(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := observerOf(test.clusters...)
-			o.memory, o.settings.Namespace = m, "a"
+			o.expectations, o.settings.Namespace = m, "a"
 			compare(t, scrape(t, o.showHeld, metrics.HeldClusters, metrics.OldestHeld), map[string]float64{
 				"held_clusters{}": test.count, "oldest_held_seconds{}": test.oldest,
 			})

@@ -128,7 +128,7 @@ func listening() (w *waker, woken func() []string) {
 		byClassName + " rke2":   {clusterNamed("named")},
 		byClass + " team-a/k3s": {clusterNamed("namespaced")},
 	}}
-	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), allocator: allocator.New(), memory: newMemory()}
+	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), allocator: allocator.New(), expectations: newExpectations()}
 	w = &waker{
 		observer: o,
 		pools:    newPoolReporter(&record.FakeRecorder{}, o.pools, metrics.New(prometheus.NewPedanticRegistry())),

@@ -13,34 +13,34 @@ import (
 )
 
 // clock is a memory whose time goes on by hand only.
-func clock() (m *memory, pass func(time.Duration)) {
-	m, at := newMemory(), time.Unix(1_000_000_000, 0)
+func clock() (m *expectations, pass func(time.Duration)) {
+	m, at := newExpectations(), time.Unix(1_000_000_000, 0)
 	m.now = func() time.Time { return at }
 	return m, func(d time.Duration) { at = at.Add(d) }
 }
 
 func TestTheCacheIsBehindUntilItShowsOurWrite(t *testing.T) {
 	m, _ := clock()
-	if behind, _ := m.behind("a/b", "5"); behind {
+	if behind, _ := m.stale("a/b", "5"); behind {
 		t.Error("nothing was written yet")
 	}
 	m.wrote("a/b", "7")
 	for _, cached := range []string{"5", "6"} {
-		if behind, _ := m.behind("a/b", cached); !behind {
+		if behind, _ := m.stale("a/b", cached); !behind {
 			t.Errorf("%s is not behind 7", cached)
 		}
 	}
-	if behind, _ := m.behind("a/c", "5"); behind {
+	if behind, _ := m.stale("a/c", "5"); behind {
 		t.Error("another Cluster is behind")
 	}
-	if behind, _ := m.behind("a/b", "7"); behind {
+	if behind, _ := m.stale("a/b", "7"); behind {
 		t.Error("the cache shows just our write, and is behind")
 	}
 	m.wrote("a/b", "7")
-	if behind, _ := m.behind("a/b", "10"); behind {
+	if behind, _ := m.stale("a/b", "10"); behind {
 		t.Error("10 is behind 7: versions are numbers, not texts")
 	}
-	if behind, _ := m.behind("a/b", "5"); behind {
+	if behind, _ := m.stale("a/b", "5"); behind {
 		t.Error("once the write was seen, nothing is behind it")
 	}
 }
@@ -48,45 +48,45 @@ func TestTheCacheIsBehindUntilItShowsOurWrite(t *testing.T) {
 func TestTheCacheIsNotBehindForEver(t *testing.T) {
 	m, pass := clock()
 	m.wrote("a/b", "7000")
-	if _, tooLong := m.behind("a/b", "5"); tooLong {
+	if _, tooLong := m.stale("a/b", "5"); tooLong {
 		t.Error("a watch has no time to be late")
 	}
 	pass(lateAfter)
-	if behind, tooLong := m.behind("a/b", "5"); !behind || !tooLong {
+	if behind, tooLong := m.stale("a/b", "5"); !behind || !tooLong {
 		t.Error("an API server that was restored from a backup counts from an earlier number")
 	}
 	m.wrote("a/b", "no number")
-	if behind, _ := m.behind("a/b", "5"); behind {
+	if behind, _ := m.stale("a/b", "5"); behind {
 		t.Error("a version that is no number says nothing")
 	}
 	m.wrote("a/b", "7")
 	m.forget("a/b")
-	if behind, _ := m.behind("a/b", "5"); behind {
+	if behind, _ := m.stale("a/b", "5"); behind {
 		t.Error("a Cluster of that name that is new is behind the old one's writes")
 	}
 }
 
 func TestTheSamePatchIsNotSentRightAfterItsRefusal(t *testing.T) {
 	m, pass := clock()
-	m.refuses("a/b", "patch", "because")
+	m.refuse("a/b", "patch", "because")
 	pass(retryRefused / 3)
-	if because, again := m.refused("a/b", "patch"); because != "because" || again != retryRefused-retryRefused/3 {
+	if because, again := m.refusal("a/b", "patch"); because != "because" || again != retryRefused-retryRefused/3 {
 		t.Errorf("it was refused because %q and is tried again in %s", because, again)
 	}
 	for _, other := range [][2]string{{"a/b", "another patch"}, {"a/c", "patch"}} {
-		if because, _ := m.refused(other[0], other[1]); because != "" {
+		if because, _ := m.refusal(other[0], other[1]); because != "" {
 			t.Errorf("%q of %s is refused", other[1], other[0])
 		}
 	}
 	pass(retryRefused)
-	if because, _ := m.refused("a/b", "patch"); because != "" {
+	if because, _ := m.refusal("a/b", "patch"); because != "" {
 		t.Error("it is never tried again")
 	}
 }
 
 func TestGoodNewsWaitUntilNobodyWritesTheCluster(t *testing.T) {
 	m, goOn := clock()
-	h := &handler{memory: m, allocator: allocator.New()}
+	h := &handler{expectations: m, allocator: allocator.New()}
 	published := m.now()
 	until := func(version string) time.Duration {
 		cluster := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{ResourceVersion: version}}
@@ -125,23 +125,22 @@ func TestGoodNewsWaitUntilNobodyWritesTheCluster(t *testing.T) {
 
 func TestSinceWhenAnOutcomeIsSo(t *testing.T) {
 	m, pass := clock()
-	first := m.outcome("a/b", vip.Ingress, vip.NoPool)
+	decide := func(reason vip.Reason) { m.decided("a/b", "u", ingressIs(reason, false)) }
+	decide(vip.NoPool)
+	first := m.now()
 	pass(time.Minute)
-	if got := m.outcome("a/b", vip.Ingress, vip.NoPool); !got.Equal(first) {
-		t.Errorf("since %s, not %s", got, first)
+	if decide(vip.NoPool); !m.since("a/b", vip.Ingress).Equal(first) {
+		t.Errorf("since %s, not %s", m.since("a/b", vip.Ingress), first)
 	}
-	if got := m.outcome("a/b", vip.ControlPlane, vip.NoPool); !got.Equal(m.now()) {
-		t.Error("the roles share their outcomes")
-	}
-	if got := m.outcome("a/b", vip.Ingress, vip.Allocated); !got.Equal(m.now()) {
-		t.Errorf("a new outcome is so since %s", got)
+	if decide(vip.Allocated); !m.since("a/b", vip.Ingress).Equal(m.now()) {
+		t.Errorf("a new outcome is so since %s", m.since("a/b", vip.Ingress))
 	}
 }
 
 func TestAPendingClaimIsReportedOnceItsProviderIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		h := &handler{memory: m, allocator: allocator.New()}
+		m := newExpectations()
+		h := &handler{expectations: m, allocator: allocator.New()}
 		pending := &vip.Outcome{Reason: vip.ClaimPending, Pool: vip.PoolRef{Group: "g", Kind: "k", Name: "p"}}
 		claim := &allocator.Claim{Pool: pending.Pool}
 		since := m.now()
