@@ -11,9 +11,9 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
-	"github.com/gorizond/capi-vip-allocator/pkg/controllers"
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -21,7 +21,7 @@ import (
 type explainer struct {
 	*look
 	cluster  *clusterv1.Cluster
-	reader   *controllers.Reader
+	reader   *snapshot.Reader
 	gates    map[vip.Role]gate.Finding
 	snapshot *vip.Snapshot
 	decision vip.Decision

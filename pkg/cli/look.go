@@ -15,9 +15,9 @@ import (
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
-	"github.com/gorizond/capi-vip-allocator/pkg/controllers"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -58,14 +58,14 @@ const anyPool = "pool"
 
 // look is everything that an observer needs, listed once.
 type look struct {
-	controllers.Listed
+	snapshot.Listed
 	*reading
 	config *config.Config
 }
 
 // look lists. A user who may not list everywhere sees what is in the namespace.
 func (r *reading) look(ctx context.Context, namespace string, c *config.Config) (*look, error) {
-	l := &look{reading: r, config: c, Listed: controllers.Listed{Settings: c.Settings(), Evaluator: sandbox.NewForOne()}}
+	l := &look{reading: r, config: c, Listed: snapshot.Listed{Settings: c.Settings(), Evaluator: sandbox.NewForOne()}}
 	var err error
 	if l.Clusters, err = listOf[clusterv1.Cluster](ctx, r, clusters, namespace); err != nil {
 		return nil, err
@@ -185,8 +185,8 @@ func (l *look) blind() bool {
 }
 
 // reader observes what was listed.
-func (l *look) reader() (*controllers.Reader, error) {
-	reader, err := controllers.NewListReader(l.Listed)
+func (l *look) reader() (*snapshot.Reader, error) {
+	reader, err := snapshot.NewReader(l.Listed)
 	if err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
 	}

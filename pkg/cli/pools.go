@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
-	"github.com/gorizond/capi-vip-allocator/pkg/controllers"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -146,7 +146,7 @@ type crowd struct {
 }
 
 // crowd plans for every Cluster; nil if too little is visible for that.
-func (l *look) crowd(reader *controllers.Reader) (*crowd, error) {
+func (l *look) crowd(reader *snapshot.Reader) (*crowd, error) {
 	if l.blind() {
 		return nil, nil
 	}

@@ -178,7 +178,7 @@ func (h *handler) patchAgain(p *pass, cause error) error {
 	if err != nil {
 		return h.failed(p, err)
 	}
-	snapshot, err := h.observer.observe(live)
+	snapshot, err := h.observer.Observe(live)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (h *handler) conditionsAfter(p *pass) map[string]vip.Condition {
 
 // attempt identifies the patch together with the class that it is judged by.
 func (h *handler) attempt(p *pass) string {
-	class, err := h.observer.class(p.snapshot.Cluster.Class)
+	class, err := h.observer.Class(p.snapshot.Cluster.Class)
 	if err != nil || class == nil {
 		return text(p.decision.Patch)
 	}

@@ -78,7 +78,7 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 	var live *ipamv1.IPAddressClaim
 	if p.snapshot.Claims[role] != nil {
 		var err error
-		if live, err = h.observer.claims.Get(p.cluster.Namespace, outcome.ClaimName); err != nil {
+		if live, err = h.observer.Claims.Get(p.cluster.Namespace, outcome.ClaimName); err != nil {
 			return fmt.Errorf("get claim %s: %w", name, err)
 		}
 	} else if err := h.takeBack(p, outcome); err != nil {
@@ -96,7 +96,7 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 
 // takeBack makes the IPAddress that a lost claim had, if it is to have the same again.
 func (h *handler) takeBack(p *pass, outcome *vip.Outcome) error {
-	pool := h.observer.pools.Get(outcome.Pool)
+	pool := h.observer.Pools.Get(outcome.Pool)
 	if !outcome.TakeBack || pool == nil {
 		return nil
 	}

@@ -29,7 +29,7 @@ import (
 func newTestHandler(t *testing.T) (*handler, *prometheus.Registry) {
 	t.Helper()
 	o, registry := observerOf(), prometheus.NewPedanticRegistry()
-	return &handler{ctx: t.Context(), observer: o, expectations: o.expectations, allocator: o.allocator, metrics: metrics.New(registry), queue: noQueue{}}, registry
+	return &handler{ctx: t.Context(), observer: o, expectations: newExpectations(), allocator: o.Allocator, metrics: metrics.New(registry), queue: noQueue{}}, registry
 }
 
 // changing is a pass with a patch for the ingress role.

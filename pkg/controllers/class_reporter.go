@@ -10,6 +10,7 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -20,7 +21,7 @@ const classHandler = "class-gates"
 // what is wrong with them, once for each thing that is found.
 type classReporter struct {
 	recorder record.EventRecorder
-	observer *observer
+	observer *snapshot.Observer
 	queue    clustercontrollers.ClusterClassController
 	metrics  *metrics.Metrics
 	// wake enqueues the Clusters of the class.
@@ -36,15 +37,15 @@ func (r *classReporter) onChange(key string, class *clusterv1.ClusterClass) (res
 	}
 	classKey := vip.ClassKey{Namespace: namespace, Name: name}
 	if class == nil {
-		r.observer.views.forget(classKey)
+		r.observer.Views.Forget(classKey)
 		r.metrics.ForgetClass(name)
 		return nil, nil
 	}
-	if !r.observer.view(classKey, class).Ready {
+	if !r.observer.ViewClass(classKey, class).Ready {
 		return class, nil
 	}
-	findings, known := r.observer.evaluator.Inspect(class, func() { r.queue.EnqueueAfter(namespace, name, 0) })
-	if !known || !r.observer.views.inspected(classKey, class, findings) {
+	findings, known := r.observer.Evaluator.Inspect(class, func() { r.queue.EnqueueAfter(namespace, name, 0) })
+	if !known || !r.observer.Views.Inspected(classKey, class, findings) {
 		return class, nil
 	}
 	for _, role := range vip.Roles() {

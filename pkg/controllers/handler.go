@@ -15,6 +15,7 @@ import (
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -24,7 +25,7 @@ type handler struct {
 	stopping <-chan struct{}
 	underWay *sync.RWMutex
 	queue    clustercontrollers.ClusterController
-	observer *observer
+	observer *snapshot.Observer
 	// allocator decides who may have an address, and who publishes now.
 	allocator    *allocator.Allocator
 	expectations *expectations
@@ -116,7 +117,7 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	key, cluster := p.key, p.cluster
 	seen := h.allocator.Changes(cluster.Namespace)
 	var err error
-	if p.snapshot, err = h.observer.observe(cluster); err != nil {
+	if p.snapshot, err = h.observer.Observe(cluster); err != nil {
 		return metrics.Error, err
 	}
 	p.decision = vip.Plan(p.snapshot)

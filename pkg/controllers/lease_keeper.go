@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -18,13 +19,13 @@ import (
 // the address no longer. It has a queue of its own, since no Cluster is left that
 // could be woken for it.
 type leaseKeeper struct {
-	observer *observer
+	observer *snapshot.Observer
 	writer   *kube.Writer
 	claims   *kube.Claims
 	queue    workqueue.TypedRateLimitingInterface[string]
 }
 
-func newLeaseKeeper(o *observer, writer *kube.Writer, claims *kube.Claims) *leaseKeeper {
+func newLeaseKeeper(o *snapshot.Observer, writer *kube.Writer, claims *kube.Claims) *leaseKeeper {
 	return &leaseKeeper{observer: o, writer: writer, claims: claims, queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, time.Minute),
 		workqueue.TypedRateLimitingQueueConfig[string]{Name: "address-leases"})}
@@ -32,14 +33,14 @@ func newLeaseKeeper(o *observer, writer *kube.Writer, claims *kube.Claims) *leas
 
 // check has the Lease of the address looked at, if there is one.
 func (k *leaseKeeper) check(address string) {
-	if key, err := netip.ParseAddr(address); err == nil && k.observer.leases.Cached(kube.LeaseName(key)) != nil {
+	if key, err := netip.ParseAddr(address); err == nil && k.observer.Leases.Cached(kube.LeaseName(key)) != nil {
 		k.queue.Add(address)
 	}
 }
 
 // run works until ctx ends. It begins with every Lease that an earlier process left.
 func (k *leaseKeeper) run(ctx context.Context) {
-	for _, lease := range k.observer.leases.List() {
+	for _, lease := range k.observer.Leases.List() {
 		if key, ok := kube.LeasedAddress(lease); ok {
 			k.queue.Add(key.String())
 		}
@@ -63,7 +64,7 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 	if err != nil {
 		return
 	}
-	lease := k.observer.leases.Cached(kube.LeaseName(key))
+	lease := k.observer.Leases.Cached(kube.LeaseName(key))
 	if lease == nil {
 		k.queue.Forget(address)
 		return
@@ -82,7 +83,7 @@ func (k *leaseKeeper) keep(ctx context.Context, address string) {
 		return
 	}
 	if err == nil {
-		err = k.observer.leases.Release(ctx, lease)
+		err = k.observer.Leases.Release(ctx, lease)
 	}
 	if err != nil {
 		logrus.WithError(err).WithField("address", address).Warn("Cannot release the Lease of an address; trying again")
@@ -125,7 +126,7 @@ func (k *leaseKeeper) used(ctx context.Context, lease *coordinationv1.Lease, key
 // to come, or gone already and the claim goes next, without a word of the address.
 func (k *leaseKeeper) needed(lease *coordinationv1.Lease, key netip.Addr) (needed, sure bool) {
 	holder := kube.Holder(lease)
-	clusters, err := k.observer.clusters.GetByIndex(byUID, holder.ClusterUID)
+	clusters, err := k.observer.Clusters.GetByIndex(snapshot.ByUID, holder.ClusterUID)
 	if err != nil {
 		return true, false
 	}
@@ -136,7 +137,7 @@ func (k *leaseKeeper) needed(lease *coordinationv1.Lease, key netip.Addr) (neede
 	if vip.Addresses(&view)[key] {
 		return true, true
 	}
-	claim, err := k.observer.claim(&view, holder.Role, k.observer.pools.Scope())
+	claim, err := k.observer.Claim(&view, holder.Role, k.observer.Pools.Scope())
 	switch {
 	case err != nil:
 		return true, false

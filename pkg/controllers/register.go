@@ -16,7 +16,7 @@ import (
 	ipamapi "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/ipam.cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
-	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -25,14 +25,10 @@ type Options struct {
 	Config   *rest.Config
 	Factory  controller.SharedControllerFactory
 	Served   kube.Served
-	Pools    *kube.Pools
-	Leases   *kube.Leases
+	Observer *snapshot.Observer
 	HoldGate *kube.HoldGate
-	Settings vip.Settings
 	Recorder record.EventRecorder
 	Metrics  *metrics.Metrics
-	// Evaluator runs the templates of classes.
-	Evaluator *sandbox.Evaluator
 	// UnderWay is read-locked by every pass, so that a stop can wait for their writes.
 	UnderWay *sync.RWMutex
 }
@@ -59,21 +55,15 @@ func Register(ctx, writes context.Context, o Options) error {
 		return fmt.Errorf("register controllers: %w", err)
 	}
 
-	expectations := newExpectations()
 	wake := func(namespace, name string) { clusters.EnqueueAfter(namespace, name, 0) }
-	observer := &observer{
-		clusters: clusters.Cache(), classes: classes.Cache(), claims: claims.Cache(), addresses: addresses.Cache(),
-		pools: o.Pools, leases: o.Leases, hold: o.HoldGate, allocator: allocator.New(), expectations: expectations, settings: o.Settings,
-		evaluator: o.Evaluator, wake: wake, views: newClassViews(),
-	}
-	observer.addIndexers()
+	observer := o.Observer.ForControllers(o.HoldGate, wake)
 	h := &handler{
-		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, allocator: observer.allocator, expectations: expectations,
-		writer: writer, claims: claimWriter, leases: o.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
+		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, allocator: observer.Allocator, expectations: newExpectations(),
+		writer: writer, claims: claimWriter, leases: observer.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
 		making: make(chan struct{}, claimsAtOnce),
 	}
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
-	pools := newPoolReporter(o.Recorder, o.Pools, o.Metrics)
+	pools := newPoolReporter(o.Recorder, observer.Pools, o.Metrics)
 	w := &waker{observer: observer, pools: pools, leases: keeper, wake: wake, wakeAll: h.wakeAll}
 	if err := w.watch(ctx, claims.Informer(), addresses.Informer(), classes.Informer(), clusters.Informer()); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
@@ -81,13 +71,14 @@ func Register(ctx, writes context.Context, o Options) error {
 	if err := o.HoldGate.OnChange(ctx, w.wakeHeld); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
-	if err := observer.await(); err != nil {
+	if err := await(observer); err != nil {
 		return fmt.Errorf("register controllers: %w", err)
 	}
 	go h.tick(ctx)
 	go keeper.run(ctx)
 	go pools.run(ctx)
-	observer.show(o.Metrics)
+	observer.Show(o.Metrics)
+	h.show(o.Metrics)
 	reporter := &classReporter{recorder: o.Recorder, observer: observer, queue: classes, metrics: o.Metrics, wake: w.wakeClass}
 	classes.OnChange(ctx, classHandler, reporter.onChange)
 	clusters.OnChange(ctx, clusterHandler, h.onChange)
@@ -96,34 +87,20 @@ func Register(ctx, writes context.Context, o Options) error {
 
 // await has the allocator know all Clusters that have waited since before this process, so
 // that they keep their places in line.
-func (o *observer) await() error {
-	clusters, err := o.clusters.List(metav1.NamespaceAll, labels.Everything())
+func await(o *snapshot.Observer) error {
+	clusters, err := o.Clusters.List(metav1.NamespaceAll, labels.Everything())
 	if err != nil {
 		return fmt.Errorf("list Clusters: %w", err)
 	}
 	for _, cluster := range clusters {
-		s, err := o.observe(cluster)
+		s, err := o.Observe(cluster)
 		if err != nil {
 			continue // its own reconcile tells
 		}
 		decision := vip.Plan(s)
 		if request := allocator.RequestOf(s, &decision); len(request.Wants) > 0 {
-			o.allocator.Await(request)
+			o.Allocator.Await(request)
 		}
 	}
 	return nil
-}
-
-// show has the gauges read at each scrape, by this replica alone: every other would
-// count the same objects again.
-func (o *observer) show(m *metrics.Metrics) {
-	m.Classes(func(class string) bool {
-		found, err := o.classes.GetByIndex(byObjectName, class)
-		return err != nil || len(found) > 0
-	})
-	m.Show(o.showPools, metrics.PoolsAvailable, metrics.PoolAddressesTotal, metrics.PoolAddressesFree, metrics.PoolAddressesUsed)
-	m.Show(o.showClaims, metrics.ClaimsTotal, metrics.ClaimsReady, metrics.ClaimsPending)
-	m.Show(o.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting)
-	m.Show(o.showHeld, metrics.HeldClusters, metrics.OldestHeld)
-	m.Show(o.showClasses, metrics.ClassGate)
 }

@@ -13,17 +13,23 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
+// show has it read at each scrape who waits.
+func (h *handler) show(m *metrics.Metrics) {
+	m.Show(h.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting)
+	m.Show(h.showHeld, metrics.HeldClusters, metrics.OldestHeld)
+}
+
 // showWaiting shows what the last reconciles left waiting, not the conditions,
 // since these leave out what normally passes by itself; and only of Clusters
 // that exist, whether or not a pass has seen that one is gone.
-func (o *observer) showWaiting(r metrics.Readings) error {
-	now := o.expectations.now()
-	for _, waits := range o.expectations.waiting() {
+func (h *handler) showWaiting(r metrics.Readings) error {
+	now := h.expectations.now()
+	for _, waits := range h.expectations.waiting() {
 		namespace, name, err := cache.SplitMetaNamespaceKey(waits.key)
 		if err != nil {
 			return fmt.Errorf("key %q: %w", waits.key, err)
 		}
-		cluster, err := o.clusters.Get(namespace, name)
+		cluster, err := h.observer.Clusters.Get(namespace, name)
 		if apierrors.IsNotFound(err) {
 			continue
 		}
@@ -43,19 +49,19 @@ func (o *observer) showWaiting(r metrics.Readings) error {
 }
 
 // showHeld shows the Clusters that our hold gate keeps paused.
-func (o *observer) showHeld(r metrics.Readings) error {
-	clusters, err := o.clusters.List(metav1.NamespaceAll, labels.Everything())
+func (h *handler) showHeld(r metrics.Readings) error {
+	clusters, err := h.observer.Clusters.List(metav1.NamespaceAll, labels.Everything())
 	if err != nil {
 		return fmt.Errorf("list Clusters: %w", err)
 	}
 	r.Add(metrics.HeldClusters, 0)
 	r.Max(metrics.OldestHeld, 0)
-	now := o.expectations.now()
+	now := h.expectations.now()
 	for _, cluster := range clusters {
 		if _, marked := cluster.Annotations[vip.HeldAnnotation]; !marked {
 			continue
 		}
-		if view := kube.Cluster(cluster); view.Held() && o.settings.Reach(&view) {
+		if view := kube.Cluster(cluster); view.Held() && h.observer.Settings.Reach(&view) {
 			r.Add(metrics.HeldClusters, 1)
 			r.Max(metrics.OldestHeld, now.Sub(cluster.CreationTimestamp.Time).Seconds())
 		}

@@ -9,6 +9,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics/metricstest"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -21,8 +22,9 @@ func clusterOf(namespace, name, uid string) *clusterv1.Cluster {
 func TestWaitingClusters(t *testing.T) {
 	m, pass := clock()
 	// No pass has seen yet that a/gone is gone and a/anew another one.
-	o := observerOf(clusterOf("a", "one", "u-1"), clusterOf("b", "one", "u-2"), clusterOf("a", "served", "u-3"), clusterOf("a", "anew", "u-4"))
-	o.expectations = m
+	h := &handler{expectations: m, observer: observerOf(
+		clusterOf("a", "one", "u-1"), clusterOf("b", "one", "u-2"), clusterOf("a", "served", "u-3"), clusterOf("a", "anew", "u-4"),
+	)}
 	for _, seen := range []struct {
 		key, uid string
 		reason   vip.Reason
@@ -38,7 +40,7 @@ func TestWaitingClusters(t *testing.T) {
 		m.decided(seen.key, seen.uid, d)
 		pass(time.Second)
 	}
-	compare(t, scrape(t, o.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{
+	metricstest.Compare(t, metricstest.Scrape(t, h.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{
 		"waiting_clusters{NoPool,ingress}": 2, "oldest_waiting_seconds{NoPool,ingress}": 5,
 		"waiting_clusters{ClaimPending,control-plane}": 1, "oldest_waiting_seconds{ClaimPending,control-plane}": 5,
 	})
@@ -61,10 +63,9 @@ func TestTheConditionRemembersTheBeginningOfAWait(t *testing.T) {
 			test.condition.LastTransitionTime = metav1.NewTime(m.now())
 			cluster.Status.Conditions = []metav1.Condition{test.condition}
 			pass(time.Hour)
-			o := observerOf(cluster)
-			o.expectations = m
+			h := &handler{expectations: m, observer: observerOf(cluster)}
 			m.decided("a/b", "u-1", ingressIs(vip.NoPool, false))
-			compare(t, scrape(t, o.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{"waiting_clusters{NoPool,ingress}": 1, "oldest_waiting_seconds{NoPool,ingress}": test.seconds})
+			metricstest.Compare(t, metricstest.Scrape(t, h.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{"waiting_clusters{NoPool,ingress}": 1, "oldest_waiting_seconds{NoPool,ingress}": test.seconds})
 		})
 	}
 }
@@ -86,17 +87,17 @@ func TestHeldClusters(t *testing.T) {
 	byUser.Annotations[vip.PausedAnnotation] = ""
 	for _, test := range []struct {
 		name     string
-		clusters []any
+		clusters []*clusterv1.Cluster
 		count    float64
 		oldest   float64
 	}{
-		{"none", []any{clusterOf("a", "one", "u"), byUser, elsewhere}, 0, 0},
-		{"two", []any{held("a", "one", created.Add(30*time.Second)), held("a", "two", created.Add(10*time.Second)), byUser, elsewhere}, 2, 50},
+		{"none", []*clusterv1.Cluster{clusterOf("a", "one", "u"), byUser, elsewhere}, 0, 0},
+		{"two", []*clusterv1.Cluster{held("a", "one", created.Add(30*time.Second)), held("a", "two", created.Add(10*time.Second)), byUser, elsewhere}, 2, 50},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := observerOf(test.clusters...)
-			o.expectations, o.settings.Namespace = m, "a"
-			compare(t, scrape(t, o.showHeld, metrics.HeldClusters, metrics.OldestHeld), map[string]float64{
+			h := &handler{expectations: m, observer: observerOf(test.clusters...)}
+			h.observer.Settings.Namespace = "a"
+			metricstest.Compare(t, metricstest.Scrape(t, h.showHeld, metrics.HeldClusters, metrics.OldestHeld), map[string]float64{
 				"held_clusters{}": test.count, "oldest_held_seconds{}": test.oldest,
 			})
 		})

@@ -17,13 +17,14 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 // waker wakes the Clusters that an event of another object concerns, at once. It
 // sees both states of the object and passes over events that change nothing for us.
 type waker struct {
-	observer *observer
+	observer *snapshot.Observer
 	pools    *poolReporter
 	leases   *leaseKeeper
 	wake     func(namespace, name string)
@@ -39,13 +40,13 @@ func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters 
 	add := func(synced cache.DoneChecker, err error) {
 		all, errs = append(all, synced), append(errs, err)
 	}
-	pools, err := w.observer.pools.OnEvent(w.onPool)
+	pools, err := w.observer.Pools.OnEvent(w.onPool)
 	all, errs = append(all, pools...), append(errs, err)
 	add(kube.OnEvent(claims, w.onClaim))
 	add(kube.OnEvent(addresses, w.onAddress))
 	add(kube.OnEvent(classes, w.onClass))
 	add(kube.OnEvent(clusters, w.onCluster))
-	add(w.observer.leases.OnEvent(w.onLease))
+	add(w.observer.Leases.OnEvent(w.onLease))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("watch for wake-ups: %w", err)
 	}
@@ -59,7 +60,7 @@ func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters 
 // place concerns.
 func (w *waker) onClaim(old, current *ipamv1.IPAddressClaim) {
 	claim := either(old, current)
-	w.wakeAll(w.observer.allocator.SetClaim(claim.Namespace, claim.Name, kube.ClaimRoom(old), kube.ClaimRoom(current), kube.Worked(old, current)))
+	w.wakeAll(w.observer.Allocator.SetClaim(claim.Namespace, claim.Name, kube.ClaimRoom(old), kube.ClaimRoom(current), kube.Worked(old, current)))
 	if old != nil && current != nil && sameClaim(old, current) {
 		return
 	}
@@ -80,7 +81,7 @@ func sameClaim(a, b *ipamv1.IPAddressClaim) bool {
 // use the same address.
 func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 	address := either(old, current)
-	w.wakeAll(w.observer.allocator.SetAddress(address.Namespace, kube.AddressRoom(old), kube.AddressRoom(current)))
+	w.wakeAll(w.observer.Allocator.SetAddress(address.Namespace, kube.AddressRoom(old), kube.AddressRoom(current)))
 	if old != nil && current != nil && old.UID == current.UID &&
 		old.DeletionTimestamp.IsZero() == current.DeletionTimestamp.IsZero() && old.Spec.Address == current.Spec.Address {
 		return
@@ -134,17 +135,17 @@ func addressesOf(cluster *clusterv1.Cluster) []string {
 	if cluster == nil {
 		return nil
 	}
-	return clusterAddresses(cluster)
+	return snapshot.AddressesOf(cluster)
 }
 
 // wakeUsers wakes every Cluster that carries or claims the address.
 func (w *waker) wakeUsers(key string) {
-	if clusters, err := w.observer.clusters.GetByIndex(byAddress, key); err == nil {
+	if clusters, err := w.observer.Clusters.GetByIndex(snapshot.ByAddress, key); err == nil {
 		for _, cluster := range clusters {
 			w.wake(cluster.Namespace, cluster.Name)
 		}
 	}
-	if addresses, err := w.observer.addresses.GetByIndex(byAddress, key); err == nil {
+	if addresses, err := w.observer.Addresses.GetByIndex(snapshot.ByAddress, key); err == nil {
 		for _, address := range addresses {
 			if cluster, _, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name); ours {
 				w.wake(address.Namespace, cluster)
@@ -168,7 +169,7 @@ func sameClass(a, b *clusterv1.ClusterClass) bool {
 }
 
 func (w *waker) wakeClass(class vip.ClassKey) {
-	if clusters, err := w.observer.clusters.GetByIndex(byClass, class.String()); err == nil {
+	if clusters, err := w.observer.Clusters.GetByIndex(snapshot.ByClass, class.String()); err == nil {
 		for _, cluster := range clusters {
 			w.wake(cluster.Namespace, cluster.Name)
 		}
@@ -184,14 +185,14 @@ func (w *waker) onPool(old, current *kube.Pool) {
 	if current != nil && current.Ours {
 		room = current.Room()
 	}
-	w.wakeAll(w.observer.allocator.SetPool(ref, room))
+	w.wakeAll(w.observer.Allocator.SetPool(ref, room))
 	if old != nil && current != nil && samePool(old, current) {
 		return
 	}
 	w.pools.changed(ref)
-	w.wakeAll(w.observer.allocator.Pending(ref))
+	w.wakeAll(w.observer.Allocator.Pending(ref))
 	ranges := old != nil && current != nil && sameService(old, current)
-	w.wakeAll(w.observer.allocator.Changed(ref.Namespace, ranges, func(class vip.ClassKey) bool {
+	w.wakeAll(w.observer.Allocator.Changed(ref.Namespace, ranges, func(class vip.ClassKey) bool {
 		return (old != nil && old.Serves.Class(class)) || (current != nil && current.Serves.Class(class))
 	}))
 	if old != nil && current != nil && sameServes(old, current) {
@@ -209,7 +210,7 @@ func (w *waker) onPool(old, current *kube.Pool) {
 
 // wakeHeld wakes every Cluster that is held back: the gate was switched on or off.
 func (w *waker) wakeHeld() {
-	clusters, err := w.observer.clusters.List(metav1.NamespaceAll, labels.Everything())
+	clusters, err := w.observer.Clusters.List(metav1.NamespaceAll, labels.Everything())
 	if err != nil {
 		return
 	}
@@ -224,14 +225,14 @@ func (w *waker) wakeHeld() {
 // if it has one, whatever it says. An entry for every class never makes a role apply, so
 // waking the waiters was enough for it.
 func (w *waker) wakeEntry(entry vip.ClassEntry, namespace string) {
-	index, key := byClassName, entry.Name
+	index, key := snapshot.ByClassName, entry.Name
 	if entry.Namespace != "" {
-		index, key = byClass, vip.ClassKey(entry).String()
+		index, key = snapshot.ByClass, vip.ClassKey(entry).String()
 	}
 	if namespace != "" {
-		index, key = inNamespace(index), namespace+" "+key
+		index, key = snapshot.InNamespace(index), namespace+" "+key
 	}
-	clusters, err := w.observer.clusters.GetByIndex(index, key)
+	clusters, err := w.observer.Clusters.GetByIndex(index, key)
 	if err != nil {
 		return
 	}

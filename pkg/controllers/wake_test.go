@@ -18,6 +18,7 @@ import (
 	clustercontrollers "github.com/gorizond/capi-vip-allocator/pkg/generated/controllers/cluster.x-k8s.io/v1beta2"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -125,13 +126,13 @@ func clusterNamed(name string) *clusterv1.Cluster {
 func listening() (w *waker, woken func() []string) {
 	heard := map[string]bool{}
 	index := clusterIndex{found: map[string][]*clusterv1.Cluster{
-		byClassName + " rke2":   {clusterNamed("named")},
-		byClass + " team-a/k3s": {clusterNamed("namespaced")},
+		snapshot.ByClassName + " rke2":   {clusterNamed("named")},
+		snapshot.ByClass + " team-a/k3s": {clusterNamed("namespaced")},
 	}}
-	o := &observer{clusters: index, pools: kube.NewPools(nil, nil, nil), allocator: allocator.New(), expectations: newExpectations()}
+	o := &snapshot.Observer{Clusters: index, Pools: kube.NewPools(nil, nil, nil), Allocator: allocator.New()}
 	w = &waker{
 		observer: o,
-		pools:    newPoolReporter(&record.FakeRecorder{}, o.pools, metrics.New(prometheus.NewPedanticRegistry())),
+		pools:    newPoolReporter(&record.FakeRecorder{}, o.Pools, metrics.New(prometheus.NewPedanticRegistry())),
 		wake:     func(_, name string) { heard[name] = true },
 		wakeAll: func(keys []string) {
 			for _, key := range keys {
@@ -239,9 +240,9 @@ func TestAPoolWithMoreRoomWakesAsManyAsItHasRoomFor(t *testing.T) {
 	view := old.View()
 	for i, name := range []string{"a", "b", "c"} {
 		want := &vip.Want{Role: vip.Ingress, Claim: vip.Ingress.ClaimName(name), Candidates: []vip.Candidate{{Pool: &view}}}
-		w.observer.allocator.Reserve(allocator.Request{
+		w.observer.Allocator.Reserve(allocator.Request{
 			Cluster: "team-a/" + name, Since: time.Unix(int64(9-i), 0), Class: vip.ClassKey{Namespace: "team-a", Name: "rke2"},
-			Wants: []*vip.Want{want}, Seen: w.observer.allocator.Changes("team-a"),
+			Wants: []*vip.Want{want}, Seen: w.observer.Allocator.Changes("team-a"),
 		})
 	}
 	woken()

@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 
-	"github.com/gorizond/capi-vip-allocator/pkg/controllers"
 	"github.com/gorizond/capi-vip-allocator/pkg/hook"
 )
 
@@ -34,14 +33,9 @@ func (s *server) addHook() error {
 
 // openHook lets the hook judge Clusters by the caches, which have synced. A standby
 // does that as well as a leader.
-func (s *server) openHook() error {
+func (s *server) openHook() {
 	if s.hook == nil {
-		return nil
+		return
 	}
-	reader, err := controllers.NewReader(s.caches, s.pools, s.leases, s.config.Settings(), s.evaluator)
-	if err != nil {
-		return fmt.Errorf("runtime extension: %w", err)
-	}
-	s.hook.Use(reader)
-	return nil
+	s.hook.Use(s.observer.ForBuilds())
 }

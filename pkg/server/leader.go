@@ -159,8 +159,8 @@ func (s *server) control(ctx context.Context) error {
 	defer abandon()
 	recorder := broadcaster.NewRecorder(schemes.All, corev1.EventSource{Component: kube.FieldManager})
 	err := controllers.Register(ctx, writes, controllers.Options{
-		Config: s.rest, Factory: s.factory, Served: s.clients.Served(), Pools: s.pools, Leases: s.leases, HoldGate: s.hold, Settings: s.config.Settings(),
-		Recorder: recorder, Metrics: s.metrics, Evaluator: s.evaluator, UnderWay: &underWay,
+		Config: s.rest, Factory: s.factory, Served: s.clients.Served(), Observer: s.observer, HoldGate: s.hold,
+		Recorder: recorder, Metrics: s.metrics, UnderWay: &underWay,
 	})
 	if err == nil {
 		err = s.factory.Start(ctx, s.config.Workers)

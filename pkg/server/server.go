@@ -22,25 +22,25 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/logging"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
 	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
+	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/version"
 )
 
 // server is a running process.
 type server struct {
-	config  *config.Config
-	rest    *rest.Config
-	client  kubernetes.Interface
-	clients *kube.Clients
-	caches  lassocache.SharedCacheFactory
-	factory controller.SharedControllerFactory
-	pools   *kube.Pools
-	leases  *kube.Leases
-	hold    *kube.HoldGate
-	metrics *metrics.Metrics
-	// evaluator is one for all: its bounds are those of the process.
-	evaluator *sandbox.Evaluator
-	health    *health
-	hook      *hook.Server // nil if it is switched off
+	config   *config.Config
+	rest     *rest.Config
+	client   kubernetes.Interface
+	clients  *kube.Clients
+	caches   lassocache.SharedCacheFactory
+	factory  controller.SharedControllerFactory
+	pools    *kube.Pools
+	leases   *kube.Leases
+	hold     *kube.HoldGate
+	metrics  *metrics.Metrics
+	observer *snapshot.Observer
+	health   *health
+	hook     *hook.Server // nil if it is switched off
 }
 
 // Run serves until ctx ends, which is no error, or until the process can no
@@ -103,8 +103,8 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 		pools:   kube.NewPools(caches, client.Discovery(), c.AllPoolKinds()),
 		leases:  kube.NewLeases(client, watching, c.LeaseNamespace),
 		hold:    kube.NewHoldGate(watching, c.LeaseNamespace, c.HoldGate),
-		metrics: metrics.New(registry), evaluator: sandbox.New(),
-		health: newHealth(c),
+		metrics: metrics.New(registry),
+		health:  newHealth(c),
 	}
 	if err := s.addHook(); err != nil {
 		return nil, err
@@ -153,9 +153,7 @@ func (s *server) workWithCaches(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.openHook(); err != nil {
-		return err
-	}
+	s.openHook()
 	s.health.ready()
 	if !s.config.EnableReconciler {
 		logrus.Info("The reconciler is switched off")
@@ -176,6 +174,10 @@ func (s *server) warm(ctx context.Context) error {
 		return err
 	}
 	if err := s.pools.Discover(ctx); err != nil {
+		return err
+	}
+	var err error
+	if s.observer, err = snapshot.New(s.caches, s.pools, s.leases, s.config.Settings(), sandbox.New()); err != nil {
 		return err
 	}
 	return kube.WatchPoolKinds(ctx, s.rest, s.pools)

@@ -1,6 +1,7 @@
-package controllers
+package snapshot
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/rancher/wrangler/v3/pkg/generic"
@@ -31,57 +32,49 @@ type Listed struct {
 	Evaluator *sandbox.Evaluator
 }
 
-// NewListReader observes what was listed just as controllers that have just started
-// observe their caches. The objects must not be changed afterwards.
-func NewListReader(l Listed) (*Reader, error) {
-	clusters, classes := emptyIndexer(), emptyIndexer()
-	claims, addresses := emptyIndexer(), emptyIndexer()
-	o := &observer{
-		clusters:  generic.NewCache[*clusterv1.Cluster](clusters, schema.GroupResource{Group: clusterv1.GroupVersion.Group, Resource: "clusters"}),
-		classes:   generic.NewCache[*clusterv1.ClusterClass](classes, schema.GroupResource{Group: clusterv1.GroupVersion.Group, Resource: "clusterclasses"}),
-		claims:    generic.NewCache[*ipamv1.IPAddressClaim](claims, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddressclaims"}),
-		addresses: generic.NewCache[*ipamv1.IPAddress](addresses, schema.GroupResource{Group: ipamv1.GroupVersion.Group, Resource: "ipaddresses"}),
-		pools:     l.Pools, leases: l.Leases, allocator: allocator.New(), expectations: newExpectations(), settings: l.Settings,
-		evaluator: l.Evaluator, views: newClassViews(),
+// Reader decides for Clusters that were listed just as controllers that have just started
+// do, and reserves nothing.
+type Reader struct {
+	Builds
+}
+
+// NewReader reads the lists. Their objects must not be changed afterwards.
+func NewReader(l Listed) (*Reader, error) {
+	o := newObserver(l.Pools, l.Leases, l.Settings, l.Evaluator)
+	var errs [4]error
+	o.Clusters, errs[0] = listed(clusterKind, l.Clusters)
+	o.Classes, errs[1] = listed(classKind, l.Classes)
+	o.Claims, errs[2] = listed(claimKind, l.Claims)
+	o.Addresses, errs[3] = listed(addressKind, l.Addresses)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
 	}
 	o.addIndexers()
-	if err := keepAll(clusters, l.Clusters); err != nil {
-		return nil, err
-	}
-	if err := keepAll(classes, l.Classes); err != nil {
-		return nil, err
-	}
-	if err := keepAll(claims, l.Claims); err != nil {
-		return nil, err
-	}
-	if err := keepAll(addresses, l.Addresses); err != nil {
-		return nil, err
-	}
 	for _, pool := range l.Pools.List() {
 		room := pool.Room()
 		if room.Reported {
 			// Whoever lists may not see all addresses, but the provider has counted them.
 			room.Holds = nil
 		}
-		o.allocator.SetPool(pool.Ref, room)
+		o.Allocator.SetPool(pool.Ref, room)
 	}
 	for _, claim := range l.Claims {
-		o.allocator.SetClaim(claim.Namespace, claim.Name, nil, kube.ClaimRoom(claim), false)
+		o.Allocator.SetClaim(claim.Namespace, claim.Name, nil, kube.ClaimRoom(claim), false)
 	}
 	for _, address := range l.Addresses {
-		o.allocator.SetAddress(address.Namespace, nil, kube.AddressRoom(address))
+		o.Allocator.SetAddress(address.Namespace, nil, kube.AddressRoom(address))
 	}
-	return &Reader{observer: o}, nil
+	return &Reader{Builds{o}}, nil
 }
 
-// Decide decides for the Cluster as the controllers would, and reserves nothing.
+// Decide observes the Cluster and decides for it.
 func (r *Reader) Decide(cluster *clusterv1.Cluster) (*vip.Snapshot, vip.Decision, error) {
 	s, err := r.Observe(cluster)
 	if err != nil {
 		return nil, vip.Decision{}, err
 	}
 	decision := vip.Plan(s)
-	if placements := r.observer.allocator.Place(allocator.RequestOf(s, &decision)); len(placements) > 0 {
+	if placements := r.Allocator.Place(allocator.RequestOf(s, &decision)); len(placements) > 0 {
 		s = s.Placed(placements)
 		decision = vip.Plan(s)
 	}
@@ -93,12 +86,12 @@ func (r *Reader) Decide(cluster *clusterv1.Cluster) (*vip.Snapshot, vip.Decision
 func (r *Reader) Candidates(s *vip.Snapshot, role vip.Role) []vip.Candidate {
 	decision := vip.Decision{}
 	want := &vip.Want{Role: role, Claim: role.ClaimName(s.Cluster.Name), Candidates: vip.Candidates(s, role)}
-	return r.observer.allocator.Judge(allocator.RequestOf(s, &decision), want)
+	return r.Allocator.Judge(allocator.RequestOf(s, &decision), want)
 }
 
 // Free is how many addresses of the pool nobody has or is about to have, if that is known.
 func (r *Reader) Free(pool vip.PoolRef) (free int64, known bool) {
-	return r.observer.allocator.Free(pool)
+	return r.Allocator.Free(pool)
 }
 
 // Inspect finds out, for each role, what Cluster API does for a new Cluster of the class
@@ -106,24 +99,22 @@ func (r *Reader) Free(pool vip.PoolRef) (free int64, known bool) {
 // afterwards takes it into account.
 func (r *Reader) Inspect(class *clusterv1.ClusterClass) map[vip.Role]gate.Finding {
 	key := vip.ClassKey{Namespace: class.Namespace, Name: class.Name}
-	if !r.observer.view(key, class).Ready {
+	if !r.ViewClass(key, class).Ready {
 		return nil
 	}
-	if findings, known := r.observer.evaluator.Inspect(class, nil); known {
-		r.observer.views.inspected(key, class, findings)
+	if findings, known := r.Evaluator.Inspect(class, nil); known {
+		r.Views.Inspected(key, class, findings)
 	}
-	return r.observer.views.gatesOf(key)
+	return r.Views.GatesOf(key)
 }
 
-func emptyIndexer() cache.Indexer {
-	return cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
-}
-
-func keepAll[T runtime.Object](indexer cache.Indexer, objects []T) error {
+// listed is a cache of what was listed.
+func listed[T runtime.Object](kind schema.GroupVersionKind, objects []T) (generic.CacheInterface[T], error) {
+	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 	for _, object := range objects {
 		if err := indexer.Add(object); err != nil {
-			return fmt.Errorf("keep %T: %w", object, err)
+			return nil, fmt.Errorf("keep %T: %w", object, err)
 		}
 	}
-	return nil
+	return typed[T](indexer, kind), nil
 }

@@ -1,4 +1,4 @@
-package controllers
+package snapshot
 
 import (
 	"maps"
@@ -12,9 +12,9 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// classViews remembers how classes were read and what was found out about their gates,
+// ClassViews remembers how classes were read and what was found out about their gates,
 // since a class serves many Clusters. A view lives as long as its class.
-type classViews struct {
+type ClassViews struct {
 	mu    sync.Mutex
 	views map[vip.ClassKey]classView
 }
@@ -28,10 +28,10 @@ type classView struct {
 	patches map[vip.Role]func() *gate.Patches
 }
 
-func newClassViews() *classViews { return &classViews{views: map[vip.ClassKey]classView{}} }
+func newClassViews() *ClassViews { return &ClassViews{views: map[vip.ClassKey]classView{}} }
 
 // of reads the class, once for each of its versions.
-func (c *classViews) of(key vip.ClassKey, class *clusterv1.ClusterClass) classView {
+func (c *ClassViews) of(key vip.ClassKey, class *clusterv1.ClusterClass) classView {
 	if class == nil {
 		return classView{class: kube.Class(nil)}
 	}
@@ -45,7 +45,7 @@ func (c *classViews) of(key vip.ClassKey, class *clusterv1.ClusterClass) classVi
 }
 
 // inspected notes the gates of the class, and tells whether they are news.
-func (c *classViews) inspected(key vip.ClassKey, class *clusterv1.ClusterClass, gates map[vip.Role]gate.Finding) (news bool) {
+func (c *ClassViews) Inspected(key vip.ClassKey, class *clusterv1.ClusterClass, gates map[vip.Role]gate.Finding) (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	news = !reflect.DeepEqual(c.views[key].gates, gates)
@@ -53,7 +53,7 @@ func (c *classViews) inspected(key vip.ClassKey, class *clusterv1.ClusterClass, 
 	return news
 }
 
-func (c *classViews) set(key vip.ClassKey, class *clusterv1.ClusterClass, gates map[vip.Role]gate.Finding) classView {
+func (c *ClassViews) set(key vip.ClassKey, class *clusterv1.ClusterClass, gates map[vip.Role]gate.Finding) classView {
 	view := classView{resourceVersion: class.ResourceVersion, class: kube.Class(class), gates: gates, patches: map[vip.Role]func() *gate.Patches{}}
 	for role, variable := range view.class.Roles {
 		view.patches[role] = sync.OnceValue(func() *gate.Patches { return gate.NewPatches(class.Spec.Patches, variable.Path) })
@@ -72,7 +72,7 @@ func (c *classViews) set(key vip.ClassKey, class *clusterv1.ClusterClass, gates 
 
 // gatesOf are the gates of the class as far as they are known; none while its variables
 // are not reconciled.
-func (c *classViews) gatesOf(key vip.ClassKey) map[vip.Role]gate.Finding {
+func (c *ClassViews) GatesOf(key vip.ClassKey) map[vip.Role]gate.Finding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	view := c.views[key]
@@ -82,7 +82,7 @@ func (c *classViews) gatesOf(key vip.ClassKey) map[vip.Role]gate.Finding {
 	return maps.Clone(view.gates)
 }
 
-func (c *classViews) forget(key vip.ClassKey) {
+func (c *ClassViews) Forget(key vip.ClassKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.views, key)

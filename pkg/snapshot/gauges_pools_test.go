@@ -1,14 +1,16 @@
-package controllers
+package snapshot
 
 import (
 	"fmt"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics/metricstest"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -35,7 +37,7 @@ func TestPoolsHaveNamesOfTheirOwnInMetrics(t *testing.T) {
 		filled(vip.PoolRef{Group: "example.com", Kind: "IPPool", Namespace: "a", Name: "p"}, 60, 6),
 		unknown, outOfRange, overdrawn,
 	}
-	got := scrape(t, func(r metrics.Readings) error { showAddresses(r, pools); return nil },
+	got := metricstest.Scrape(t, func(r metrics.Readings) error { showAddresses(r, pools); return nil },
 		metrics.PoolAddressesTotal, metrics.PoolAddressesFree, metrics.PoolAddressesUsed)
 	want := map[string]float64{}
 	for name, numbers := range map[string][3]float64{
@@ -47,7 +49,7 @@ func TestPoolsHaveNamesOfTheirOwnInMetrics(t *testing.T) {
 			want[fmt.Sprintf("pool_addresses_%s{%s}", metric, name)] = numbers[i]
 		}
 	}
-	compare(t, got, want)
+	metricstest.Compare(t, got, want)
 }
 
 // serve has the pool serve the classes in the ingress role.
@@ -90,8 +92,8 @@ func TestPoolsAvailable(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := observerOf(&clusterv1.ClusterClass{ObjectMeta: named("a", "rke2")}, &clusterv1.ClusterClass{ObjectMeta: named("a", "k3s")})
-			o.allocator.SetPool(test.pool.Ref, test.pool.Room())
-			compare(t, scrape(t, func(r metrics.Readings) error { return o.showAvailable(r, []*kube.Pool{test.pool}) }, metrics.PoolsAvailable), test.want)
+			o.Allocator.SetPool(test.pool.Ref, test.pool.Room())
+			metricstest.Compare(t, metricstest.Scrape(t, func(r metrics.Readings) error { return o.showAvailable(r, []*kube.Pool{test.pool}) }, metrics.PoolsAvailable), test.want)
 		})
 	}
 }
@@ -100,14 +102,14 @@ func TestPoolsAvailable(t *testing.T) {
 func TestAPoolThatIsSpokenForIsNotAvailable(t *testing.T) {
 	pool := serve(filled(vip.PoolRef{Group: inCluster, Kind: "GlobalInClusterIPPool", Name: "p"}, 2, 1), vip.ClassEntry{Name: "rke2"})
 	o := observerOf()
-	o.allocator.SetPool(pool.Ref, pool.Room())
+	o.Allocator.SetPool(pool.Ref, pool.Room())
 	claim := claimOf("a", "vip-cp-c1")
 	claim.Spec.PoolRef = ipamv1.IPPoolReference{APIGroup: inCluster, Kind: pool.Ref.Kind, Name: "p"}
-	o.allocator.SetClaim("a", claim.Name, nil, kube.ClaimRoom(claim), false)
+	o.Allocator.SetClaim("a", claim.Name, nil, kube.ClaimRoom(claim), false)
 	if o.available(pool) {
 		t.Error("it is available")
 	}
-	o.allocator.SetClaim("a", claim.Name, kube.ClaimRoom(claim), nil, false)
+	o.Allocator.SetClaim("a", claim.Name, kube.ClaimRoom(claim), nil, false)
 	if !o.available(pool) {
 		t.Error("without the claim it is not")
 	}
@@ -116,22 +118,22 @@ func TestAPoolThatIsSpokenForIsNotAvailable(t *testing.T) {
 // A class that declares the variable is shown whether or not there is a pool, and
 // those of one name in several namespaces are one.
 func TestAClassWithoutPoolsIsShown(t *testing.T) {
-	var classes []any
+	var classes []runtime.Object
 	for _, namespace := range []string{"a", "b"} {
 		classes = append(classes, gatedClass(namespace, "rke2"))
 	}
 	o := observerOf(append(classes, &clusterv1.ClusterClass{ObjectMeta: named("a", "cloud")})...)
 	show := func(pools ...*kube.Pool) map[string]float64 {
-		return scrape(t, func(r metrics.Readings) error { return o.showAvailable(r, pools) }, metrics.PoolsAvailable)
+		return metricstest.Scrape(t, func(r metrics.Readings) error { return o.showAvailable(r, pools) }, metrics.PoolsAvailable)
 	}
-	compare(t, show(), map[string]float64{"pools_available{rke2,ingress}": 0})
+	metricstest.Compare(t, show(), map[string]float64{"pools_available{rke2,ingress}": 0})
 	every := serve(filled(vip.PoolRef{Group: inCluster, Kind: "GlobalInClusterIPPool", Name: "every"}, 2, 1), vip.ClassEntry{Name: "*"})
 	ofA := serve(filled(vip.PoolRef{Group: inCluster, Kind: "InClusterIPPool", Namespace: "a", Name: "p"}, 2, 1), vip.ClassEntry{Namespace: "a", Name: "rke2"})
 	ofB := serve(filled(vip.PoolRef{Group: inCluster, Kind: "InClusterIPPool", Namespace: "b", Name: "p"}, 2, 1), vip.ClassEntry{Name: "rke2"})
-	compare(t, show(every, ofA, ofB), map[string]float64{"pools_available{rke2,ingress}": 3})
+	metricstest.Compare(t, show(every, ofA, ofB), map[string]float64{"pools_available{rke2,ingress}": 3})
 	everyOf := func(namespace string) *kube.Pool {
 		return serve(filled(vip.PoolRef{Group: inCluster, Kind: "InClusterIPPool", Namespace: namespace, Name: "every"}, 2, 1), vip.ClassEntry{Name: "*"})
 	}
 	// There is no such class in c.
-	compare(t, show(everyOf("b"), everyOf("c")), map[string]float64{"pools_available{rke2,ingress}": 1})
+	metricstest.Compare(t, show(everyOf("b"), everyOf("c")), map[string]float64{"pools_available{rke2,ingress}": 1})
 }

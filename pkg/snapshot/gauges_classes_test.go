@@ -1,4 +1,4 @@
-package controllers
+package snapshot
 
 import (
 	"testing"
@@ -9,6 +9,7 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics/metricstest"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -35,15 +36,15 @@ func TestGatesOfClassesOfOneNameAreSummedUp(t *testing.T) {
 	classes := []*clusterv1.ClusterClass{gatedClass("a", "rke2"), gatedClass("b", "rke2"), gatedClass("a", "k3s"), {ObjectMeta: named("a", "cloud")}}
 	o := observerOf(classes[0], classes[1], classes[2], classes[3])
 	// A scrape inspects nothing.
-	compare(t, scrape(t, o.showClasses, metrics.ClassGate), map[string]float64{})
+	metricstest.Compare(t, metricstest.Scrape(t, o.showClasses, metrics.ClassGate), map[string]float64{})
 	for _, class := range classes {
 		view, gates := kube.Class(class), map[vip.Role]gate.Finding{}
 		for _, role := range vip.Roles() {
 			gates[role] = gate.Inspect(class, &view, role)
 		}
-		o.views.inspected(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class, gates)
+		o.Views.Inspected(vip.ClassKey{Namespace: class.Namespace, Name: class.Name}, class, gates)
 	}
-	compare(t, scrape(t, o.showClasses, metrics.ClassGate), map[string]float64{
+	metricstest.Compare(t, metricstest.Scrape(t, o.showClasses, metrics.ClassGate), map[string]float64{
 		"class_gate{rke2,ingress,gated}": 2, "class_gate{k3s,ingress,gated}": 1,
 	})
 }

@@ -1,4 +1,4 @@
-package controllers
+package snapshot
 
 import (
 	"net/netip"
@@ -9,9 +9,9 @@ import (
 )
 
 // poolsFor views the pools that serve the Cluster's class or back its claims.
-func (o *observer) poolsFor(s *vip.Snapshot) []vip.Pool {
+func (o *Observer) poolsFor(s *vip.Snapshot) []vip.Pool {
 	var pools []vip.Pool
-	for _, pool := range o.pools.List() {
+	for _, pool := range o.Pools.List() {
 		if pool.Serves.Class(s.Cluster.Class) || claimed(s, pool.Ref) {
 			pools = append(pools, pool.View())
 		}
@@ -30,24 +30,24 @@ func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
 
 // observeContest finds out, for each bound claim, whether another pool could hand
 // out the same address.
-func (o *observer) observeContest(s *vip.Snapshot) {
+func (o *Observer) observeContest(s *vip.Snapshot) {
 	for role, claim := range s.Claims {
 		if claim == nil {
 			continue
 		}
-		claim.Binding = !claim.Bound && o.allocator.HasAddress(claim.Pool, s.Cluster.Namespace+"/"+claim.Name)
+		claim.Binding = !claim.Bound && o.Allocator.HasAddress(claim.Pool, s.Cluster.Namespace+"/"+claim.Name)
 		if claim.Address == nil {
 			continue
 		}
 		key, ok := vip.Key(claim.Address.Text)
-		if pool := o.pools.Get(claim.Pool); ok && pool != nil {
+		if pool := o.Pools.Get(claim.Pool); ok && pool != nil {
 			claim.Address.Outside = pool.Excludes(key)
 		}
 		rival := func(h vip.Holder) bool { return h.Rival }
 		if !ok || (!o.contested(claim.Pool, key) && !slices.ContainsFunc(s.Holders[key], rival)) {
 			continue
 		}
-		holder, leased := o.leases.HolderOf(key)
+		holder, leased := o.Leases.HolderOf(key)
 		claim.Contested = true
 		claim.LeaseHeld = leased && holder.ClusterUID == s.Cluster.UID && holder.Role == role
 	}
@@ -55,16 +55,16 @@ func (o *observer) observeContest(s *vip.Snapshot) {
 
 // contested tells whether a pool beside the claim's own could hand out the
 // address. Every pool that carries our keys counts, whatever it serves today.
-func (o *observer) contested(own vip.PoolRef, key netip.Addr) bool {
-	mine := o.pools.Get(own)
-	return slices.ContainsFunc(o.pools.List(), func(other *kube.Pool) bool {
+func (o *Observer) contested(own vip.PoolRef, key netip.Addr) bool {
+	mine := o.Pools.Get(own)
+	return slices.ContainsFunc(o.Pools.List(), func(other *kube.Pool) bool {
 		return other.Ref != own && (mine == nil || mine.Ranges == nil || other.Contains(key))
 	})
 }
 
 // recoveries finds, for a VIP that was published from a claim which is gone, the
 // pool whose provider can be made to give the same address again.
-func (o *observer) recoveries(s *vip.Snapshot) map[vip.Role]vip.PoolRef {
+func (o *Observer) recoveries(s *vip.Snapshot) map[vip.Role]vip.PoolRef {
 	var result map[vip.Role]vip.PoolRef
 	for _, role := range vip.Roles() {
 		if s.Cluster.Annotations[role.WrittenAnnotation()] == "" || s.Claims[role] != nil {
@@ -75,7 +75,7 @@ func (o *observer) recoveries(s *vip.Snapshot) map[vip.Role]vip.PoolRef {
 			continue
 		}
 		for _, candidate := range vip.Candidates(s, role) {
-			pool := o.pools.Get(candidate.Pool.Ref)
+			pool := o.Pools.Get(candidate.Pool.Ref)
 			if pool == nil || candidate.Verdict != "" || !pool.CanPin() || !pool.Contains(key) {
 				continue
 			}

@@ -1,4 +1,4 @@
-package controllers
+package snapshot
 
 import (
 	"testing"
@@ -7,6 +7,7 @@ import (
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
+	"github.com/gorizond/capi-vip-allocator/pkg/metrics/metricstest"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -31,7 +32,7 @@ func TestClaims(t *testing.T) {
 		// Not ours:
 		mismarked, foreign, ownedClaim("a", "vip-cp-c6", "another", "x"), ownedClaim("a", "machine", "c1", "x"), claimOf("a", "vip-cp-nobody"),
 	)
-	compare(t, scrape(t, o.showClaims, metrics.ClaimsTotal, metrics.ClaimsReady, metrics.ClaimsPending), map[string]float64{
+	metricstest.Compare(t, metricstest.Scrape(t, o.showClaims, metrics.ClaimsTotal, metrics.ClaimsReady, metrics.ClaimsPending), map[string]float64{
 		"claims_total{a,control-plane}": 3, "claims_ready{a,control-plane}": 2, "claims_pending{a,control-plane}": 1,
 		"claims_total{a,ingress}": 1, "claims_ready{a,ingress}": 0, "claims_pending{a,ingress}": 1,
 		"claims_total{b,ingress}": 1, "claims_ready{b,ingress}": 1, "claims_pending{b,ingress}": 0,

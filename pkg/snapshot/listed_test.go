@@ -1,4 +1,4 @@
-package controllers
+package snapshot
 
 import (
 	"testing"
@@ -46,7 +46,7 @@ func TestTheListReaderKnowsWhatTheControllersLearnByEvents(t *testing.T) {
 		"contended": {Listed{Clusters: []*clusterv1.Cluster{cluster, other}, Claims: []*ipamv1.IPAddressClaim{waiting}}, 0, true},
 	} {
 		test.listed.Pools, test.listed.Leases = pools, leases
-		reader, err := NewListReader(test.listed)
+		reader, err := NewReader(test.listed)
 		if err != nil {
 			t.Fatal(err)
 		}
