@@ -82,9 +82,6 @@ func (p *Pools) count() int {
 	return len(p.caches)
 }
 
-// Wants tells whether the resource is a wanted kind of pool.
-func (p *Pools) Wants(resource schema.GroupResource) bool { return slices.Contains(p.wanted, resource) }
-
 // servedOtherwise names a kind whose version, which is cached, is served no more while
 // another one is; empty if there is none. Its cache would stand still for ever.
 func (p *Pools) servedOtherwise() string {

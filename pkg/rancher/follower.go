@@ -9,7 +9,7 @@ import (
 	"github.com/sirupsen/logrus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
@@ -26,6 +26,7 @@ const byCluster = "cluster"
 // refuses for a moment what is allowed, and rights may be given later.
 type follower struct {
 	kind   Kind
+	crds   *kube.CRDs
 	client metadata.Interface
 	// onEvent is called for every change of a target, onSync when it is known which
 	// targets there are, or no longer.
@@ -53,8 +54,8 @@ type follower struct {
 	denied, said bool
 }
 
-func newFollower(kind Kind, client metadata.Interface) *follower {
-	return &follower{kind: kind, client: client, wake: make(chan struct{}, 1), backoff: retries()}
+func newFollower(kind Kind, crds *kube.CRDs, client metadata.Interface) *follower {
+	return &follower{kind: kind, crds: crds, client: client, wake: make(chan struct{}, 1), backoff: retries()}
 }
 
 // targets returns the Cluster's targets of this kind. unknown says that there may be
@@ -92,25 +93,22 @@ func (f *follower) clusters() []string {
 
 // run follows the kind until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	crd := metadatainformer.NewFilteredMetadataInformer(f.client, crdResource(), "", 0, cache.Indexers{}, func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, resourceOf(f.kind).GroupResource().String()).String()
-	}).Informer()
-	if err := crd.SetTransform(kube.Trim); err != nil {
-		logrus.WithError(err).Errorf("Cannot watch the CRD of %ss", f.kind)
-		return
-	}
-	_, err := kube.OnEvent(crd, func(_, _ *metav1.PartialObjectMetadata) { f.poke() })
+	resource := resourceOf(f.kind).GroupResource()
+	seen, err := f.crds.OnChange(func(changed schema.GroupResource) {
+		if changed == resource {
+			f.poke()
+		}
+	})
 	if err != nil {
 		logrus.WithError(err).Errorf("Cannot watch the CRD of %ss", f.kind)
 		return
 	}
-	go crd.RunWithContext(ctx)
-	if !cache.WaitFor(ctx, "", crd.HasSyncedChecker()) {
+	if !cache.WaitFor(ctx, "", seen) {
 		return
 	}
 	for {
 		var again <-chan time.Time
-		if f.update(ctx, len(crd.GetStore().ListKeys()) > 0) {
+		if f.update(ctx, f.crds.Installed(resource)) {
 			again = time.After(f.backoff.Step())
 		}
 		select {

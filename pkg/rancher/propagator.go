@@ -28,6 +28,7 @@ const workers = 4
 // Setup is what the propagation works with.
 type Setup struct {
 	Config *rest.Config
+	CRDs   *kube.CRDs
 	// Clusters is the cache of Clusters, which has synced.
 	Clusters   cache.SharedIndexInformer
 	Settings   vip.Settings
@@ -72,7 +73,7 @@ func Start(ctx, writes context.Context, o Setup) error {
 		memory: newMemory(), ration: newRation(),
 	}
 	for _, kind := range Kinds() {
-		f := newFollower(kind, watching)
+		f := newFollower(kind, o.CRDs, watching)
 		f.onEvent, f.onSync = p.onTarget, p.wakeAll
 		f.onDenied = func(kind Kind, denied bool) { o.Unreadable(string(kind), denied) }
 		p.followers[kind] = f

@@ -20,7 +20,7 @@ func (s *server) propagate(ctx, writes context.Context, recorder record.EventRec
 		return fmt.Errorf("propagation: %w", err)
 	}
 	setup := rancher.Setup{
-		Config: s.rest, Clusters: clusters, Settings: s.config.Settings(), Workspaces: s.config.FleetWorkspaces,
+		Config: s.rest, CRDs: s.crds, Clusters: clusters, Settings: s.config.Settings(), Workspaces: s.config.FleetWorkspaces,
 		Recorder: recorder, UnderWay: underWay, Recovered: s.metrics.Recovered, Unreadable: s.metrics.Unreadable,
 	}
 	if s.config.Propagate == config.PropagateOff {

@@ -39,6 +39,7 @@ type server struct {
 	hold     *kube.HoldGate
 	metrics  *metrics.Metrics
 	observer *snapshot.Observer
+	crds     *kube.CRDs
 	health   *health
 	hook     *hook.Server // nil if it is switched off
 }
@@ -94,9 +95,13 @@ func newServer(c *config.Config, registry *prometheus.Registry) (*server, error)
 	if err != nil {
 		return nil, err
 	}
+	crds, err := kube.NewCRDs(restConfig)
+	if err != nil {
+		return nil, err
+	}
 	caches := lassocache.NewSharedCachedFactory(clients, nil)
 	s := &server{
-		config: c, rest: restConfig, client: client, clients: clients, caches: caches,
+		config: c, rest: restConfig, crds: crds, client: client, clients: clients, caches: caches,
 		factory: controller.NewSharedControllerFactory(caches, &controller.SharedControllerFactoryOptions{
 			DefaultWorkers: c.Workers,
 		}),
@@ -137,8 +142,9 @@ func (s *server) work(ctx context.Context) error {
 		return nil //nolint:nilerr // we were told to stop while starting
 	}
 	s.clients.Use(served)
+	s.crds.Start(ctx)
 	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return kube.FollowServed(working, s.rest, s.client.Discovery(), served, s.pools) })
+	group.Go(func() error { return kube.FollowServed(working, s.crds, s.client.Discovery(), served, s.pools) })
 	group.Go(func() error { return s.workWithCaches(working) })
 	return group.Wait()
 }
@@ -180,5 +186,5 @@ func (s *server) warm(ctx context.Context) error {
 	if s.observer, err = snapshot.New(s.caches, s.pools, s.leases, s.config.Settings(), sandbox.New()); err != nil {
 		return err
 	}
-	return kube.WatchPoolKinds(ctx, s.rest, s.pools)
+	return kube.WatchPoolKinds(ctx, s.crds, s.pools)
 }
