@@ -24,10 +24,11 @@ const retryRefused = 30 * time.Second
 func (h *handler) act(p *pass) error {
 	errs := h.makeClaims(p)
 	if !h.publishes(p) {
+		h.expectations.decided(p.key, &p.decision)
 		return errors.Join(append(errs, h.actOnOthers(p)...)...)
 	}
 	errs = append(errs, h.patchCluster(p))
-	h.expectations.decided(p.key, p.snapshot.Cluster.UID, &p.decision)
+	h.expectations.decided(p.key, &p.decision)
 	if p.decision.Skipped != "" {
 		return errors.Join(errs...)
 	}

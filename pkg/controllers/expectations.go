@@ -126,30 +126,39 @@ func (e *expectations) refusal(key, patch string) (because string, again time.Du
 // which then is still to be published.
 func lacking(outcome *vip.Outcome) bool { return !outcome.Reason.Ready() || outcome.Published }
 
-// decided notes the outcomes of the Cluster's roles. What was known of an earlier Cluster of
-// that name is forgotten.
-func (e *expectations) decided(key, uid string, d *vip.Decision) {
+// planned notes, before anything is done for the Cluster, which roles lack their VIP. What
+// was known of an earlier Cluster of that name is forgotten.
+func (e *expectations) planned(key, uid string, d *vip.Decision) {
 	c, done := e.of(key)
 	defer done()
 	if c.uid != "" && c.uid != uid {
 		*c = *newExpected()
 	}
 	c.uid = uid
+	for role, outcome := range d.Roles {
+		if r := c.roles[role]; lacking(outcome) && r.missing.IsZero() {
+			r.missing = e.now()
+		}
+	}
+}
+
+// decided notes what the roles have come to, once in each reconcile.
+func (e *expectations) decided(key string, d *vip.Decision) {
+	c, done := e.of(key)
+	defer done()
 	for role, r := range c.roles {
 		outcome := d.Roles[role]
-		r.lacks = outcome != nil && lacking(outcome)
+		if r.lacks = outcome != nil && lacking(outcome); r.lacks && r.missing.IsZero() {
+			r.missing = e.now()
+		}
 		reason := vip.Reason("")
 		if outcome != nil {
 			reason = outcome.Reason
 		}
 		switch {
+		case r.lacks && outcome.Published:
+			reason = vip.ClaimPending // to whoever waits for the VIP it is the same
 		case r.lacks:
-			if r.missing.IsZero() {
-				r.missing = e.now()
-			}
-			if outcome.Published {
-				reason = vip.ClaimPending // to whoever waits for the VIP it is the same
-			}
 		case outcome == nil || !outcome.Changes:
 			// It has what it needs, or needs nothing, without a publication of ours.
 			r.missing = time.Time{}

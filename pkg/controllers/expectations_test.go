@@ -125,7 +125,7 @@ func TestGoodNewsWaitUntilNobodyWritesTheCluster(t *testing.T) {
 
 func TestSinceWhenAnOutcomeIsSo(t *testing.T) {
 	m, pass := clock()
-	decide := func(reason vip.Reason) { m.decided("a/b", "u", ingressIs(reason, false)) }
+	decide := func(reason vip.Reason) { passOver(m, "a/b", "u", ingressIs(reason, false)) }
 	decide(vip.NoPool)
 	first := m.now()
 	pass(time.Minute)

@@ -123,11 +123,11 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
 		h.wakeAll(h.allocator.Forget(key))
-		h.expectations.decided(key, p.snapshot.Cluster.UID, &p.decision)
+		h.expectations.decided(key, &p.decision)
 		return metrics.Skipped, h.patchCluster(p)
 	}
 	h.place(p, seen)
-	h.expectations.decided(key, p.snapshot.Cluster.UID, &p.decision)
+	h.expectations.planned(key, p.snapshot.Cluster.UID, &p.decision)
 	err = h.act(p)
 	switch {
 	case err != nil:

@@ -37,7 +37,7 @@ func TestWaitingClusters(t *testing.T) {
 			// What normally passes by itself counts as well.
 			d.Roles[vip.ControlPlane].Reason = vip.ClaimPending
 		}
-		m.decided(seen.key, seen.uid, d)
+		passOver(m, seen.key, seen.uid, d)
 		pass(time.Second)
 	}
 	metricstest.Compare(t, metricstest.Scrape(t, h.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{
@@ -64,7 +64,7 @@ func TestTheConditionRemembersTheBeginningOfAWait(t *testing.T) {
 			cluster.Status.Conditions = []metav1.Condition{test.condition}
 			pass(time.Hour)
 			h := &handler{expectations: m, observer: observerOf(cluster)}
-			m.decided("a/b", "u-1", ingressIs(vip.NoPool, false))
+			passOver(m, "a/b", "u-1", ingressIs(vip.NoPool, false))
 			metricstest.Compare(t, metricstest.Scrape(t, h.showWaiting, metrics.WaitingClusters, metrics.OldestWaiting), map[string]float64{"waiting_clusters{NoPool,ingress}": 1, "oldest_waiting_seconds{NoPool,ingress}": test.seconds})
 		})
 	}
