@@ -7,7 +7,6 @@
 package allocator
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -54,6 +53,7 @@ type cluster struct {
 // reservation is the place of a claim that may be made now.
 type reservation struct {
 	cluster string
+	since   time.Time // of the Cluster: one that is created anew has no part in it
 	pool    vip.PoolRef
 	pin     netip.Addr
 	// made is when it was; zero before. From then on it is an expectation: the claim is
@@ -107,8 +107,8 @@ func (a *Allocator) Reserve(r Request) (placements map[vip.Role]vip.Placement, w
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	placements = a.place(&r)
-	old := a.unmade(r.Cluster)
 	touched := a.leave(r.Cluster)
+	given := a.unmade(r.Cluster) // back, unless it is wanted still
 	c := &cluster{class: r.Class, waiting: r.Waiting, ranges: r.Waiting}
 	for _, want := range r.Wants {
 		key, placed := r.key(want), placements[want.Role]
@@ -117,13 +117,15 @@ func (a *Allocator) Reserve(r Request) (placements map[vip.Role]vip.Placement, w
 			c.waiting = true
 			a.lineUp(&r, c, want, placed.Candidates)
 		case placed.Pool != want.Claimed && !placed.Made:
-			a.drop(key)
-			a.reserve(key, &reservation{cluster: r.Cluster, pool: placed.Pool, pin: want.Pin})
-			touched = append(touched, placed.Pool)
-			old = slices.DeleteFunc(old, func(kept string) bool { return kept == key })
+			given = slices.DeleteFunc(given, func(kept string) bool { return kept == key })
+			wanted := reservation{cluster: r.Cluster, since: r.Since, pool: placed.Pool, pin: want.Pin}
+			if had := a.reserved[key]; had == nil || *had != wanted {
+				touched = append(append(touched, a.drop(key)...), placed.Pool)
+				a.reserve(key, &wanted)
+			}
 		}
 	}
-	touched = append(touched, a.drop(old...)...)
+	touched = append(touched, a.drop(given...)...)
 	if c.waiting {
 		a.clusters[r.Cluster] = c
 	}
@@ -175,6 +177,12 @@ func (a *Allocator) Forget(cluster string) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.deferred, cluster)
+	namespace, name, _ := strings.Cut(cluster, "/")
+	for _, role := range vip.Roles() {
+		for _, p := range a.pools {
+			delete(p.refused, namespace+"/"+role.ClaimName(name))
+		}
+	}
 	return a.wakes(append(a.leave(cluster), a.drop(a.unmade(cluster)...)...)...)
 }
 
@@ -284,13 +292,13 @@ func (a *Allocator) drop(keys ...string) (pools []vip.PoolRef) {
 // wakes returns whom it concerns that something of the pools was taken or came free.
 func (a *Allocator) wakes(pools ...vip.PoolRef) (wake []string) {
 	slices.SortFunc(pools, func(x, y vip.PoolRef) int { return strings.Compare(x.String(), y.String()) })
-	drained := false
+	calm := false
 	for _, ref := range slices.Compact(pools) {
 		wake = append(wake, a.pool(ref).wakes()...)
 		a.tidy(ref)
-		drained = drained || len(a.kind(ref).awaited) == 0
+		calm = calm || !a.kind(ref).burst()
 	}
-	if drained {
+	if calm {
 		wake = append(wake, a.undefer()...)
 	}
 	return wake
@@ -308,14 +316,4 @@ func ownerOf(claim string) string {
 		return namespace + "/" + cluster
 	}
 	return ""
-}
-
-func owners(claims map[string]time.Time) []string {
-	return slices.Collect(func(yield func(string) bool) {
-		for claim := range maps.Keys(claims) {
-			if !yield(ownerOf(claim)) {
-				return
-			}
-		}
-	})
 }

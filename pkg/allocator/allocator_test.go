@@ -18,7 +18,7 @@ func sized(free int) *allocator.Pool { return &allocator.Pool{Usable: int64(free
 
 // pending is a claim for a VIP on the pool that is not bound.
 func pending(pool string) *allocator.Claim {
-	return &allocator.Claim{Pool: poolRef(pool), Ours: true, Pending: true}
+	return &allocator.Claim{Pool: poolRef(pool), Ours: true}
 }
 
 // request is that of a Cluster, the older the smaller the number, for one VIP from the pools.
@@ -61,6 +61,54 @@ func TestEveryFreeAddressFindsAWaiter(t *testing.T) {
 	}
 	if pool, wake := reserve(t, a, request(1, "p", "q")); pool != "q" || len(wake) > 0 {
 		t.Errorf("the next has %q, then woken: %v", pool, wake)
+	}
+}
+
+// A place that is given up for a better one is offered to the next.
+func TestAPlaceThatIsGivenUpFindsAWaiter(t *testing.T) {
+	a := allocator.New()
+	a.SetPool(poolRef("p"), sized(0))
+	a.SetPool(poolRef("q"), sized(1))
+	if pool, _ := reserve(t, a, request(0, "p", "q")); pool != "q" {
+		t.Fatalf("the first has %q", pool)
+	}
+	reserve(t, a, request(1, "q"))
+	a.SetPool(poolRef("p"), sized(1))
+	if pool, wake := reserve(t, a, request(0, "p", "q")); pool != "p" || !slices.Equal(wake, []string{"ns/c1"}) {
+		t.Errorf("then it has %q, woken: %v", pool, wake)
+	}
+}
+
+// The claim that a Cluster gives up for another pool does not cost it its place there.
+func TestAMoveKeepsItsPlace(t *testing.T) {
+	a := allocator.New()
+	a.SetPool(poolRef("p"), sized(0))
+	a.SetPool(poolRef("q"), sized(1))
+	for age := range 2 {
+		a.SetClaim("ns", fmt.Sprintf("vip-ingress-c%d", age), nil, pending("p"), false)
+	}
+	move := func(age int) allocator.Request {
+		r := request(age, "q")
+		r.Wants[0].Claimed = poolRef("p")
+		return r
+	}
+	if pool, _ := reserve(t, a, move(0)); pool != "q" {
+		t.Fatalf("it goes to %q", pool)
+	}
+	deleting := *pending("p")
+	deleting.Deleting = true
+	wake := a.SetClaim("ns", "vip-ingress-c0", pending("p"), &deleting, false)
+	if pool, _ := reserve(t, a, move(1)); pool != "" || len(wake) > 0 {
+		t.Errorf("while its claim goes, another one goes to %q, woken: %v", pool, wake)
+	}
+	keeps := request(0)
+	keeps.Wants[0].Keep = true
+	if pool, _ := reserve(t, a, keeps); pool != "q" {
+		t.Errorf("it keeps %q", pool)
+	}
+	a.SetClaim("ns", "vip-ingress-c0", &deleting, nil, false)
+	if pool, _ := reserve(t, a, request(0, "p", "q")); pool != "q" {
+		t.Errorf("then it has %q", pool)
 	}
 }
 
@@ -195,7 +243,7 @@ func TestAnAddressIsCountedOnce(t *testing.T) {
 		set  func()
 		free int64
 	}{
-		{"a bound claim whose IPAddress is not seen", func() { a.SetClaim("ns", "a", nil, &allocator.Claim{Pool: poolRef("p")}, false) }, 3},
+		{"a bound claim whose IPAddress is not seen", func() { a.SetClaim("ns", "a", nil, &allocator.Claim{Pool: poolRef("p"), Bound: true}, false) }, 3},
 		{"its IPAddress", func() { a.SetAddress("ns", nil, &allocator.Address{Pool: poolRef("p"), Claim: "a"}) }, 3},
 		{"a claim that waits", func() { a.SetClaim("ns", "b", nil, pending("p"), false) }, 2},
 		{"its IPAddress, which the provider has not counted yet", func() { a.SetAddress("ns", nil, &allocator.Address{Pool: poolRef("p"), Claim: "b"}) }, 2},
@@ -283,6 +331,27 @@ func TestAPendingClaimMovesWhenItsPoolIsFull(t *testing.T) {
 	}
 }
 
+// A claim that is never bound does not end all bursts.
+func TestAStuckClaimIsPartOfNoBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := allocator.New()
+		a.SetClaim("ns", "vip-ingress-stuck", nil, pending("p"), false)
+		for range 2 {
+			burst(a, 20)
+			if a.Publish("ns/x", vip.PoolRef{}, poolRef("p")) {
+				t.Error("it publishes in a burst")
+			}
+			bind(a, 0, 20)
+			for i := range 20 {
+				a.SetClaim("ns", vip.ControlPlane.ClaimName(fmt.Sprint(i)), &allocator.Claim{Pool: poolRef("p"), Ours: true, Bound: true}, nil, false)
+			}
+			time.Sleep(2 * time.Minute)
+			a.Tick()
+			a.Publish("ns/x", vip.PoolRef{})
+		}
+	})
+}
+
 // burst makes so many claims that are not bound.
 func burst(a *allocator.Allocator, claims int) {
 	for i := range claims {
@@ -292,7 +361,7 @@ func burst(a *allocator.Allocator, claims int) {
 
 func bind(a *allocator.Allocator, from, to int) (wake []string) {
 	for i := from; i < to; i++ {
-		wake = append(wake, a.SetClaim("ns", vip.ControlPlane.ClaimName(fmt.Sprint(i)), pending("p"), &allocator.Claim{Pool: poolRef("p"), Ours: true}, true)...)
+		wake = append(wake, a.SetClaim("ns", vip.ControlPlane.ClaimName(fmt.Sprint(i)), pending("p"), &allocator.Claim{Pool: poolRef("p"), Ours: true, Bound: true}, true)...)
 	}
 	return wake
 }
@@ -346,14 +415,11 @@ func TestABurstDoesNotLastForEver(t *testing.T) {
 		burst(a, 200)
 		a.Publish("ns/x", vip.PoolRef{}, poolRef("p"))
 		for i := range 60 {
-			if wake := a.Tick(); len(wake) > 0 {
-				t.Fatalf("woken after %d s: %v", i, wake)
-			}
 			time.Sleep(time.Second)
-			bind(a, i, i+1)
-		}
-		if wake := a.Tick(); !slices.Equal(wake, []string{"ns/x"}) {
-			t.Errorf("woken after a minute: %v", wake)
+			wake := append(bind(a, i, i+1), a.Tick()...)
+			if want := i == 59; slices.Equal(wake, []string{"ns/x"}) != want {
+				t.Fatalf("woken after %d s: %v", i+1, wake)
+			}
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package allocator
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -26,8 +25,9 @@ const (
 
 // kind is what the providers of one kind of pool are doing.
 type kind struct {
-	// awaited are the claims for VIPs that were made, or are being made, and not bound.
-	awaited map[string]bool
+	// awaited are the claims for VIPs that were made, or are being made, and not bound, and
+	// since when. Those that were not bound in burstTimeout are part of no burst.
+	awaited map[string]time.Time
 	// began is when these came to be a burst; zero outside of one.
 	began time.Time
 	// progress is when a provider last worked on a claim.
@@ -39,29 +39,49 @@ type deferral struct {
 	since time.Time
 	pools []vip.PoolRef // of the VIPs that it could publish
 	other vip.PoolRef   // of the claim for its other VIP; zero if that does not wait
-	// free says that it is deferred no more, even if its patch fails.
-	free bool
+	// free says that it is deferred no more, even if its patch fails; woken, that it was told
+	// and has not come yet.
+	free, woken bool
 }
 
 func (a *Allocator) kind(pool vip.PoolRef) *kind {
 	ref := vip.PoolRef{Group: pool.Group, Kind: pool.Kind}
 	if a.kinds[ref] == nil {
-		a.kinds[ref] = &kind{awaited: map[string]bool{}}
+		a.kinds[ref] = &kind{awaited: map[string]time.Time{}}
 	}
 	return a.kinds[ref]
 }
 
 func (k *kind) expect(claim string) {
-	if k.awaited[claim] = true; len(k.awaited) > burstSize && k.began.IsZero() {
+	if _, known := k.awaited[claim]; known {
+		return
+	}
+	if k.young() <= burstSize && !k.burst() {
+		k.began = time.Time{} // that one is over
+	}
+	k.awaited[claim] = time.Now()
+	if k.began.IsZero() && k.young() > burstSize {
 		k.began = time.Now()
 		k.progress = k.began
 	}
 }
 
 func (k *kind) settle(claim string) {
-	if delete(k.awaited, claim); len(k.awaited) == 0 {
+	if delete(k.awaited, claim); k.young() == 0 {
 		k.began = time.Time{}
 	}
+}
+
+// young counts the claims that may be part of a burst, until there are enough for one.
+func (k *kind) young() (count int) {
+	for _, since := range k.awaited {
+		if time.Since(since) < burstTimeout {
+			if count++; count > burstSize {
+				break
+			}
+		}
+	}
+	return count
 }
 
 // burst tells whether a provider works through a burst.
@@ -83,7 +103,7 @@ func (a *Allocator) Publish(cluster string, other vip.PoolRef, pools ...vip.Pool
 	if d == nil {
 		d = &deferral{since: time.Now()}
 	}
-	d.pools, d.other = pools, other
+	d.pools, d.other, d.woken = pools, other, false
 	if d.free = d.free || !a.defers(d); !d.free {
 		a.deferred[cluster] = d
 	}
@@ -104,7 +124,8 @@ func (a *Allocator) defers(d *deferral) bool {
 // undefer returns the Clusters that may publish now.
 func (a *Allocator) undefer() (wake []string) {
 	for cluster, d := range a.deferred {
-		if !d.free && !a.defers(d) {
+		if !d.free && !d.woken && !a.defers(d) {
+			d.woken = true
 			wake = append(wake, cluster)
 		}
 	}
@@ -115,7 +136,12 @@ func (a *Allocator) undefer() (wake []string) {
 func (a *Allocator) Deferring() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.ContainsFunc(slices.Collect(maps.Values(a.deferred)), func(d *deferral) bool { return !d.free })
+	for _, d := range a.deferred {
+		if !d.free {
+			return true
+		}
+	}
+	return false
 }
 
 // Progress returns when the provider of the pool last worked on a claim for a VIP.

@@ -29,10 +29,16 @@ func (a *Allocator) Wrong() string {
 		}
 	}
 	for ref, p := range a.pools {
+		sum := taken{}
 		for key, n := range p.names {
+			now := p.takes(n)
+			sum.used, sum.bound = sum.used+now.used, sum.bound+now.bound
 			if r := a.reserved[key]; n.reserved && (r == nil || r.pool != ref) {
 				return fmt.Sprintf("%s is counted on %s and has no place there", key, ref)
 			}
+		}
+		if sum != p.taken {
+			return fmt.Sprintf("%v of %s is taken, not %v", sum, ref, p.taken)
 		}
 		if !slices.IsSortedFunc(p.line, older) {
 			return fmt.Sprintf("the line of %s is out of order", ref)

@@ -65,7 +65,7 @@ func (a *Allocator) lineUp(r *Request, c *cluster, want *vip.Want, candidates []
 		p := a.pool(ref)
 		_, refused := p.refused[r.key(want)]
 		able := candidate.Verdict == "" || candidate.Verdict == vip.PoolExhausted
-		if able && !refused && !want.Pin.IsValid() {
+		if able && !refused && !want.Keep && !want.Pin.IsValid() {
 			w := &waiter{since: r.Since, cluster: r.Cluster, role: want.Role}
 			i, _ := slices.BinarySearchFunc(p.line, w, older)
 			p.line = slices.Insert(p.line, i, w)
@@ -81,7 +81,7 @@ func (a *Allocator) place(r *Request) map[vip.Role]vip.Placement {
 	for _, want := range r.Wants {
 		placed := a.placeOne(r, want, taken)
 		placements[want.Role] = placed
-		if placed.Pool != (vip.PoolRef{}) && placed.Pool != want.Claimed && !placed.Made && !a.has(placed.Pool, r.key(want)) {
+		if placed.Pool != (vip.PoolRef{}) && placed.Pool != want.Claimed && !placed.Made && !a.has(r, placed.Pool, r.key(want)) {
 			taken[placed.Pool]++
 		}
 	}
@@ -90,13 +90,20 @@ func (a *Allocator) place(r *Request) map[vip.Role]vip.Placement {
 
 func (a *Allocator) placeOne(r *Request, want *vip.Want, taken map[vip.PoolRef]int64) vip.Placement {
 	key := r.key(want)
-	if want.Claimed != (vip.PoolRef{}) {
+	reserved := a.reserved[key]
+	switch {
+	case want.Claimed != (vip.PoolRef{}):
 		// Its own address may be the one that made the pool full.
 		if p := a.pools[want.Claimed]; p == nil || !p.full() || (p.names[key] != nil && len(p.names[key].addresses) > 0) {
 			return vip.Placement{Pool: want.Claimed}
 		}
-	} else if reserved := a.reserved[key]; reserved != nil && !reserved.made.IsZero() {
+	case reserved != nil && !reserved.made.IsZero():
 		return vip.Placement{Pool: reserved.pool, Made: true}
+	case want.Keep:
+		if reserved != nil && a.fits(r, want, reserved.pool, 0) {
+			return vip.Placement{Pool: reserved.pool}
+		}
+		return vip.Placement{}
 	}
 	for _, candidate := range want.Candidates {
 		if p := a.pools[candidate.Pool.Ref]; p != nil && p.names[key] != nil && p.names[key].claim != nil {
@@ -127,11 +134,13 @@ func (a *Allocator) judge(r *Request, want *vip.Want, taken map[vip.PoolRef]int6
 	known := map[vip.PoolRef]int{} // 1 of pools that are known to have room
 	for i := range judged {
 		c := &judged[i]
-		p := a.pools[c.Pool.Ref]
-		if c.Verdict != "" || p == nil {
+		if c.Verdict != "" {
 			continue
 		}
-		if _, refused := p.refused[r.key(want)]; refused {
+		p := a.pools[c.Pool.Ref]
+		if p == nil || !p.seen {
+			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress // its own event is on the way
+		} else if _, refused := p.refused[r.key(want)]; refused {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.RefusedBefore
 		} else if !a.fits(r, want, c.Pool.Ref, taken[c.Pool.Ref]) {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress
@@ -148,7 +157,15 @@ func (a *Allocator) judge(r *Request, want *vip.Want, taken map[vip.PoolRef]int6
 // fits tells whether the pool has room for the claim beside all older Clusters that wait.
 func (a *Allocator) fits(r *Request, want *vip.Want, ref vip.PoolRef, taken int64) bool {
 	p, key := a.pools[ref], r.key(want)
+	if p == nil {
+		return false
+	}
 	if want.Pin.IsValid() {
+		for _, before := range r.Wants[:slices.Index(r.Wants, want)] {
+			if before.Pin == want.Pin {
+				return false // of this Cluster's own
+			}
+		}
 		// It is the Cluster's already. Who has an IPAddress of it the planner has seen.
 		for other, reserved := range a.reserved {
 			if other != key && reserved.pool == ref && reserved.pin == want.Pin {
@@ -158,14 +175,18 @@ func (a *Allocator) fits(r *Request, want *vip.Want, ref vip.PoolRef, taken int6
 		return true
 	}
 	free, known := p.free()
-	if !known || a.has(ref, key) {
+	if !known || a.has(r, ref, key) {
 		return !known || free >= 0 // unless others took what it had a place for
 	}
 	return p.line.leaves(free-taken, r)
 }
 
-// has tells whether the claim, made or to be made, has a place on the pool and no address.
-func (a *Allocator) has(ref vip.PoolRef, key string) bool {
-	p := a.pools[ref]
-	return p != nil && p.names[key] != nil && (p.names[key].reserved || p.names[key].pending())
+// has tells whether the Cluster's claim, made or to be made, has a place on the pool and no
+// address.
+func (a *Allocator) has(r *Request, ref vip.PoolRef, key string) bool {
+	p, reserved := a.pools[ref], a.reserved[key]
+	if reserved != nil && reserved.pool == ref {
+		return reserved.since.Equal(r.Since)
+	}
+	return p.names[key] != nil && p.names[key].pending()
 }

@@ -58,16 +58,18 @@ type modelPool struct {
 }
 
 type modelClaim struct {
-	pool    vip.PoolRef
-	ours    bool
-	address int // 0 is none
+	pool     vip.PoolRef
+	ours     bool
+	address  int  // 0 is none
+	deleting bool // until its provider lets it go
 }
 
 type modelCluster struct {
 	since  time.Time
 	roles  []vip.Role
-	fails  bool // its claims cannot be made now
-	failed bool // and one could not
+	pools  []vip.PoolRef // that may serve it, the first to try first
+	fails  bool          // its claims cannot be made now
+	failed bool          // and one could not
 	// places are those that it has and made no claim for.
 	places map[vip.Role]vip.PoolRef
 }
@@ -146,7 +148,7 @@ func (m *model) tellClaim(key string) {
 	oldClaim, oldAddress := m.last[key].claim, m.last[key].address
 	var now lastTold
 	if claim := m.claims[key]; claim != nil {
-		now.claim = &allocator.Claim{Pool: claim.pool, Ours: claim.ours, Pending: claim.address == 0}
+		now.claim = &allocator.Claim{Pool: claim.pool, Ours: claim.ours, Bound: claim.address != 0, Deleting: claim.deleting}
 		if claim.address != 0 {
 			now.address = &allocator.Address{Pool: claim.pool, Claim: name, Key: addr(claim.address)}
 		}
@@ -182,28 +184,40 @@ func (m *model) create() {
 	if m.clusters[key] != nil {
 		return
 	}
-	c := &modelCluster{since: time.Unix(int64(m.dice.IntN(1000)), 0)}
+	c := &modelCluster{since: time.Unix(int64(m.dice.IntN(1000)), 0), pools: m.refs()}
+	m.dice.Shuffle(len(c.pools), func(i, j int) { c.pools[i], c.pools[j] = c.pools[j], c.pools[i] })
+	c.pools = c.pools[:1+m.dice.IntN(len(c.pools))]
 	for _, role := range vip.Roles() {
 		if m.dice.IntN(3) > 0 {
 			c.roles = append(c.roles, role)
 		}
 	}
-	m.note("create %s for %v", key, c.roles)
+	m.note("create %s for %v from %v", key, c.roles, c.pools)
 	m.clusters[key] = c
 	m.queue[key] = true
 }
 
-// wants are those of the Cluster's roles that have no claim.
+// wants are those of the Cluster's roles that have no claim, or one that is not bound.
 func (m *model) wants(key string) allocator.Request {
 	c := m.clusters[key]
 	namespace, name, _ := strings.Cut(key, "/")
 	r := allocator.Request{Cluster: key, Since: c.since, Seen: m.a.Changes(namespace)}
 	for _, role := range c.roles {
-		if m.cached[namespace+"/"+role.ClaimName(name)] != nil {
-			continue
-		}
+		claim := m.cached[namespace+"/"+role.ClaimName(name)]
 		want := &vip.Want{Role: role, Claim: role.ClaimName(name)}
-		for _, ref := range m.refs() {
+		switch {
+		case claim == nil:
+		case claim.deleting:
+			want.Keep = true
+		case claim.address != 0:
+			continue
+		default:
+			want.Claimed = claim.pool
+		}
+		for _, ref := range c.pools {
+			if ref == want.Claimed || want.Keep {
+				continue
+			}
 			candidate := vip.Candidate{Pool: &vip.Pool{Ref: ref}}
 			if m.pools[ref].paused {
 				candidate.Verdict = vip.PoolPaused
@@ -258,7 +272,7 @@ func (m *model) reconcile(key string) {
 	for _, want := range request.Wants {
 		place := reserved[want.Role]
 		m.note("%s %s: %s made %v", key, want.Role, place.Pool.Name, place.Made)
-		if place.Pool == (vip.PoolRef{}) || place.Made {
+		if place.Pool == (vip.PoolRef{}) || place.Pool == want.Claimed || place.Made {
 			continue
 		}
 		if free, known := m.a.Free(place.Pool); known && free < 0 {
@@ -273,6 +287,22 @@ func (m *model) reconcile(key string) {
 			return
 		}
 		claim := namespace + "/" + want.Claim
+		if want.Keep {
+			c.places[want.Role] = place.Pool
+			continue
+		}
+		if want.Claimed != (vip.PoolRef{}) {
+			// Unless it was bound meanwhile.
+			if now := m.claims[claim]; now != nil && *now == *m.cached[claim] {
+				moved := *now
+				moved.deleting = true
+				m.claims[claim] = &moved
+				m.note("%s moves from %s", claim, moved.pool.Name)
+				m.tellClaim(claim)
+			}
+			c.places[want.Role] = place.Pool
+			continue
+		}
 		if m.claims[claim] != nil {
 			m.fail("claim %s is made a second time", claim)
 		}
@@ -300,7 +330,11 @@ func (m *model) on(ref vip.PoolRef) (count int) {
 func (m *model) bind() {
 	for _, key := range slices.Sorted(maps.Keys(m.claims)) {
 		claim := m.claims[key]
-		if claim.address != 0 || m.dice.IntN(2) == 0 {
+		if claim.deleting && m.dice.IntN(2) == 0 {
+			m.remove(key)
+			continue
+		}
+		if claim.address != 0 || claim.deleting || m.dice.IntN(2) == 0 {
 			continue
 		}
 		pool := m.pools[claim.pool]
@@ -338,6 +372,17 @@ func (m *model) deliver() bool {
 	m.note("hear of %s", object)
 	m.wake(event())
 	return true
+}
+
+// release lets the providers let go what is being deleted.
+func (m *model) release() (released bool) {
+	for _, key := range slices.Sorted(maps.Keys(m.claims)) {
+		if m.claims[key].deleting {
+			m.remove(key)
+			released = true
+		}
+	}
+	return released
 }
 
 // step is one thing that happens.
@@ -440,7 +485,7 @@ func (m *model) rest() {
 		m.reconcile(key)
 	}
 	reconciles := 0
-	for m.deliver() || len(m.queue) > 0 {
+	for m.release() || m.deliver() || len(m.queue) > 0 {
 		for m.dice.IntN(2) == 0 && m.deliver() { // several at once
 		}
 		for _, key := range slices.Sorted(maps.Keys(m.queue)) {
@@ -463,7 +508,7 @@ func (m *model) rest() {
 	}
 	for key := range m.clusters {
 		for role, place := range m.a.Place(m.wants(key)) {
-			if place.Pool != (vip.PoolRef{}) {
+			if place.Pool != (vip.PoolRef{}) && (m.cached[strings.Replace(key, "/", "/"+role.ClaimName(""), 1)] == nil || place.Candidates != nil) {
 				m.fail("%s could have %s from %s, and nobody tells it", key, role, place.Pool.Name)
 			}
 		}

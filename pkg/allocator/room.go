@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -23,9 +24,12 @@ type Pool struct {
 type Claim struct {
 	// Pool has no Namespace: a claim does not say whether its pool has one.
 	Pool vip.PoolRef
-	// Ours says that it is for a VIP, Pending that it is not bound and may be.
-	Ours, Pending bool
+	// Ours says that it is for a VIP.
+	Ours, Bound, Deleting bool
 }
+
+// pending tells whether the claim is to be bound; there may be none.
+func (c *Claim) pending() bool { return c != nil && !c.Bound && !c.Deleting }
 
 // Address is an IPAddress.
 type Address struct {
@@ -44,21 +48,23 @@ type pool struct {
 	line  line
 	// refused are the claims for which its provider had no address.
 	refused map[string]time.Time
-	// used counts the names, bound those that are given away for good, as they were counted
-	// last; wasFull says that bound were all.
-	used, bound int64
-	counted     bool
-	wasFull     bool
+	// taken sums up the names; wasFull says that all addresses were given away for good.
+	taken
+	wasFull bool
 }
 
 type name struct {
 	claim     *Claim
 	addresses []netip.Addr
 	reserved  bool
+	taken
 }
 
+// taken counts addresses that are not free, and those that are given away for good.
+type taken struct{ used, bound int64 }
+
 // pending tells whether a claim waits for an address of the pool.
-func (n *name) pending() bool { return n.claim != nil && n.claim.Pending && len(n.addresses) == 0 }
+func (n *name) pending() bool { return n.claim.pending() && len(n.addresses) == 0 }
 
 func (a *Allocator) pool(ref vip.PoolRef) *pool {
 	if a.pools[ref] == nil {
@@ -83,10 +89,35 @@ func (a *Allocator) edit(ref vip.PoolRef, key string, change func(*name)) {
 		p.names[key] = n
 	}
 	change(n)
+	p.recount(n)
 	if n.claim == nil && len(n.addresses) == 0 && !n.reserved {
 		delete(p.names, key)
 	}
-	p.counted = false
+}
+
+// recount brings the sum up to date for a name that changed, or whose pool did.
+func (p *pool) recount(n *name) {
+	now := p.takes(n)
+	p.used, p.bound = p.used-n.used+now.used, p.bound-n.bound+now.bound
+	n.taken = now
+}
+
+// takes counts what the name takes of the pool.
+func (p *pool) takes(n *name) (t taken) {
+	for _, address := range n.addresses {
+		// One out of the pool's ranges takes nothing of it, nor does the claim that has it.
+		if p.Holds == nil || p.Holds(address) {
+			t.used, t.bound = t.used+1, t.bound+1
+		}
+	}
+	switch {
+	case len(n.addresses) > 0:
+	case n.claim != nil && n.claim.Bound:
+		t = taken{1, 1} // its IPAddress is not to be seen
+	case n.claim != nil || n.reserved:
+		t.used = 1
+	}
+	return t
 }
 
 // slots are the two pools that a reference from the namespace may mean, of which there can
@@ -103,8 +134,12 @@ func (a *Allocator) SetClaim(namespace, claim string, old, current *Claim, worke
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := namespace + "/" + claim
+	if old != nil && current != nil && *old == *current && a.reserved[key] == nil && !worked {
+		return nil
+	}
 	var touched []vip.PoolRef
-	if current != nil {
+	// One on its way out gives way to another, which has its place already.
+	if reserved := a.reserved[key]; reserved != nil && current != nil && !current.Deleting && slices.Contains(slots(current.Pool, namespace), reserved.pool) {
 		touched = a.drop(key)
 	}
 	for _, state := range []*Claim{old, current} {
@@ -115,16 +150,23 @@ func (a *Allocator) SetClaim(namespace, claim string, old, current *Claim, worke
 			a.edit(ref, key, func(n *name) { n.claim = current })
 			touched = append(touched, ref)
 		}
-		if k := a.kind(state.Pool); state == current && state.Ours && state.Pending {
-			k.expect(key)
-		} else {
-			k.settle(key)
-		}
 	}
+	a.await(key, old, current)
 	if worked {
 		a.kind(current.Pool).progress = time.Now()
 	}
 	return a.wakes(touched...)
+}
+
+// await notes whether a provider is to bind the claim.
+func (a *Allocator) await(key string, old, current *Claim) {
+	reserved := a.reserved[key]
+	switch {
+	case current.pending() && current.Ours:
+		a.kind(current.Pool).expect(key)
+	case old != nil && (reserved == nil || a.kind(reserved.pool) != a.kind(old.Pool)):
+		a.kind(old.Pool).settle(key)
+	}
 }
 
 // SetAddress notes that an IPAddress came, changed or went.
@@ -162,42 +204,22 @@ func (a *Allocator) SetPool(ref vip.PoolRef, current *Pool) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.pool(ref)
-	wake = owners(p.refused)
+	for claim := range p.refused {
+		wake = append(wake, ownerOf(claim))
+	}
 	clear(p.refused)
-	p.Pool, p.seen, p.counted = Pool{}, current != nil, false
+	p.Pool, p.seen = Pool{}, current != nil
 	if current != nil {
 		p.Pool = *current
+	}
+	for _, n := range p.names {
+		p.recount(n)
 	}
 	return append(wake, a.wakes(ref)...)
 }
 
-// count brings used and bound up to date. It costs as much as the pool has names, which is
-// nothing beside a reconcile; counts that are kept by each event were wrong more than once.
-func (p *pool) count() {
-	if p.counted {
-		return
-	}
-	p.used, p.bound, p.counted = 0, 0, true
-	for _, n := range p.names {
-		switch {
-		case len(n.addresses) > 0:
-			for _, address := range n.addresses {
-				// One out of the pool's ranges takes nothing of it.
-				if p.Holds == nil || p.Holds(address) {
-					p.used, p.bound = p.used+1, p.bound+1
-				}
-			}
-		case n.claim != nil && !n.claim.Pending:
-			p.used, p.bound = p.used+1, p.bound+1 // its IPAddress is not to be seen, or it is on its way out
-		default:
-			p.used++
-		}
-	}
-}
-
 // left is how many addresses of the pool are not given away for good.
 func (p *pool) left() (left int64, known bool) {
-	p.count()
 	switch {
 	case p.Holds != nil:
 		return p.Size - p.bound, true
@@ -245,8 +267,10 @@ func (p *pool) waiting() (clusters []string) {
 func (a *Allocator) Pending(pool vip.PoolRef) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	defer a.tidy(pool)
-	return a.pool(pool).waiting()
+	if p := a.pools[pool]; p != nil {
+		return p.waiting()
+	}
+	return nil
 }
 
 // Free returns how many addresses of the pool nobody has or is about to have. It is not
@@ -254,8 +278,10 @@ func (a *Allocator) Pending(pool vip.PoolRef) []string {
 func (a *Allocator) Free(pool vip.PoolRef) (free int64, known bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	defer a.tidy(pool)
-	return a.pool(pool).free()
+	if p := a.pools[pool]; p != nil {
+		return p.free()
+	}
+	return 0, false
 }
 
 // HasAddress tells whether there is an IPAddress of the pool for the claim, which need not

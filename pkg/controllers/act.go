@@ -23,6 +23,7 @@ const retryRefused = 30 * time.Second
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
 	errs := h.makeClaims(p)
+	p.acts = errors.Join(errs...) == nil
 	if !h.publishes(p) {
 		h.expectations.decided(p.key, &p.decision)
 		return errors.Join(append(errs, h.actOnOthers(p)...)...)

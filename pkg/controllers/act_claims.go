@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -14,15 +13,9 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-const (
-	// claimsAtOnce is how many claims are made at once. More are not made sooner on an API
-	// server that is busy with them, and keep their provider from taking up the first ones.
-	claimsAtOnce = 16
-	// claimRetry is when a Cluster tries again that found so many under way. No worker waits
-	// for it, however slow the API server is. Providers bind some ten claims meanwhile, fewer
-	// than are made, and a thousand Clusters that try in vain cost little of a CPU.
-	claimRetry = 250 * time.Millisecond
-)
+// claimsAtOnce is how many claims are made at once. More are not made sooner on an API
+// server that is busy with them, and keep their provider from taking up the first ones.
+const claimsAtOnce = 16
 
 // makeClaims makes the claims of all roles side by side, and brings those up to date
 // that still wait for an address: their provider may go by what is missing. What the
@@ -68,13 +61,10 @@ func (h *handler) ensureClaims(p *pass, which func(*vip.Claim) bool) []error {
 // ensureClaim makes the role's claim, or brings an existing one up to date.
 func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) error {
 	name := p.cluster.Namespace + "/" + outcome.ClaimName
-	select {
-	case h.making <- struct{}{}:
-		defer func() { <-h.making }()
-	default:
-		h.wakeIn(p.cluster.Namespace, p.cluster.Name, claimRetry)
-		return nil
+	if !h.making.take(p.key) {
+		return nil // it keeps its place, and is woken when it is its turn
 	}
+	defer func() { h.wakeAll(h.making.give()) }()
 	var live *ipamv1.IPAddressClaim
 	if p.snapshot.Claims[role] != nil {
 		var err error
@@ -154,7 +144,8 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 	if outcome.Release == nil {
 		return nil
 	}
-	if outcome.Reason == vip.ClaimMoved {
+	// Where the room is known, that says enough.
+	if _, known := h.allocator.Free(outcome.Release.Pool); outcome.Reason == vip.ClaimMoved && (!known || p.snapshot.Claims[outcome.Role].Refusal.Reason != "") {
 		h.allocator.Refuse(p.cluster.Namespace+"/"+outcome.ClaimName, outcome.Release.Pool)
 	}
 	err := h.claims.Delete(h.ctx, p.cluster.Namespace, outcome.Release)

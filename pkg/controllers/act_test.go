@@ -96,23 +96,27 @@ func publishing(ingress *vip.Outcome) *pass {
 // Claims that the API server does not answer hold no workers for long.
 func TestClaimsThatHangHoldNoWorker(t *testing.T) {
 	h, _ := newTestHandler(t)
-	queue := &delays{}
-	h.queue, h.making = queue, make(chan struct{}, 1)
-	h.making <- struct{}{} // one hangs
+	h.making = &turns{left: 1}
+	h.making.take("a/hangs")
 	p := changing()
 	p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Ensure: true, Pool: somePool}
-	if errs := h.makeClaims(p); errors.Join(errs...) != nil || !slices.Equal(queue.asked, []time.Duration{claimRetry}) {
-		t.Errorf("%v, again in %v", errs, queue.asked)
+	for range 2 {
+		if errs := h.makeClaims(p); errors.Join(errs...) != nil { // no claim is made: there is no writer
+			t.Error(errs)
+		}
+	}
+	h.making.take("a/next")
+	if woken := h.making.free(); len(woken) > 0 {
+		t.Errorf("woken before it is their turn: %v", woken)
+	}
+	if woken := h.making.give(); !slices.Equal(woken, []string{p.key}) {
+		t.Errorf("woken: %v", woken)
+	}
+	// It does not come, so it is the next one's turn.
+	if woken := h.making.free(); !slices.Equal(woken, []string{"a/next"}) {
+		t.Errorf("then woken: %v", woken)
 	}
 }
-
-// delays notes when Clusters are to be woken.
-type delays struct {
-	clustercontrollers.ClusterController
-	asked []time.Duration
-}
-
-func (d *delays) EnqueueAfter(_, _ string, after time.Duration) { d.asked = append(d.asked, after) }
 
 func TestAVIPWaitsForAClaimThatIsMade(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -142,7 +146,7 @@ func TestWhatIsMissingIsToldWhileAVIPIsDeferred(t *testing.T) {
 		_, _ = w.Write([]byte(`{"apiVersion":"cluster.x-k8s.io/v1beta2","kind":"Cluster","metadata":{"namespace":"a","name":"b","resourceVersion":"2"}}`))
 	})
 	for i := range 20 {
-		h.allocator.SetClaim("a", vip.Ingress.ClaimName(fmt.Sprint(i)), nil, &allocator.Claim{Pool: somePool, Ours: true, Pending: true}, true)
+		h.allocator.SetClaim("a", vip.Ingress.ClaimName(fmt.Sprint(i)), nil, &allocator.Claim{Pool: somePool, Ours: true}, true)
 	}
 	p := publishing(&vip.Outcome{Reason: vip.NoPool})
 	p.cluster.Status.Conditions = []metav1.Condition{{Type: "Somebody's"}}

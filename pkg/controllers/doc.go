@@ -1,17 +1,12 @@
-// Package controllers watches Clusters and what they depend on, and carries out
-// what package vip decides.
+// Package controllers watches Clusters and what they depend on, and carries out what the
+// packages vip and allocator decide.
 //
-//	register.go       wires everything
-//	handler.go        one pass over a Cluster: observe, plan, act
-//	observe*.go       reads the caches into a vip.Snapshot
-//	act*.go           carries a vip.Decision out
-//	*_gauges.go       what a scrape reads from the caches
-//	report.go         conditions and events on Clusters
-//	pool_reporter.go  events on pools
-//	wake.go           which Cluster an event of another object concerns
-//	waiters.go        the Clusters that wait for a pool, and whom it invites
-//	ledger.go         what is spoken for, per pool
-//	memory*.go        what the last passes did and the caches do not show yet
-//	lease_keeper.go   gives back the Leases of addresses
-//	reader.go         the observer for the hook; list_reader.go for the command line
+//	register.go         wires everything
+//	handler.go          one reconcile of a Cluster: observe, plan, place, act
+//	act*.go             carries a vip.Decision out; turns.go bounds how many claims at once
+//	report.go           conditions and events on Clusters
+//	class_reporter.go   events on classes; pool_reporter.go on pools
+//	wake.go             which Cluster an event of another object concerns
+//	expectations.go     what the caches do not show; waiting_gauges.go who waits
+//	lease_keeper.go     gives back the Leases of addresses
 package controllers

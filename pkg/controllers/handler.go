@@ -34,8 +34,7 @@ type handler struct {
 	leases       *kube.Leases
 	reporter     *reporter
 	metrics      *metrics.Metrics
-	// making holds an element for each claim that is being made.
-	making chan struct{}
+	making       *turns // to make claims
 	// publishing counts the patches of Clusters that are under way.
 	publishing atomic.Int32
 }
@@ -46,6 +45,8 @@ type pass struct {
 	cluster  *clusterv1.Cluster
 	snapshot *vip.Snapshot
 	decision vip.Decision
+	// acts says that the Cluster could make the claims that it has places for.
+	acts bool
 	// unsure says that an error left open whether the patch was made.
 	unsure bool
 }
@@ -74,8 +75,10 @@ func (h *handler) onChange(key string, cluster *clusterv1.Cluster) (*clusterv1.C
 // every other Cluster its controller.
 func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metrics.Result, err error) {
 	result = metrics.Error // of a panic
+	acts := false
 	defer func() {
-		if err != nil {
+		if !acts {
+			// Nobody waits for a Cluster that cannot act.
 			h.wakeAll(h.allocator.Failed(key))
 		}
 	}()
@@ -86,9 +89,13 @@ func (h *handler) guarded(key string, cluster *clusterv1.Cluster) (result metric
 	if cluster, err = h.current(key, cluster); err != nil {
 		return metrics.Error, err
 	} else if cluster == nil {
+		acts = true // once it is shown as it is
 		return metrics.Skipped, nil
 	}
-	return h.reconcile(&pass{key: key, cluster: cluster})
+	p := &pass{key: key, cluster: cluster}
+	result, err = h.reconcile(p)
+	acts = p.acts
+	return result, err
 }
 
 // current returns the Cluster as it is after our own last write: from the cache or, if
@@ -167,7 +174,7 @@ func (h *handler) forget(key string) error {
 
 // tick lets the allocator do what time alone brings about, until ctx ends.
 func (h *handler) tick(ctx context.Context) {
-	wait.UntilWithContext(ctx, func(context.Context) { h.wakeAll(h.allocator.Tick()) }, time.Second)
+	wait.UntilWithContext(ctx, func(context.Context) { h.wakeAll(append(h.allocator.Tick(), h.making.free()...)) }, time.Second)
 }
 
 // wakeAll enqueues the Clusters at once.

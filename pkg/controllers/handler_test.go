@@ -93,7 +93,7 @@ func expectPanic(t *testing.T, registry *prometheus.Registry) {
 // So is a panic in a goroutine of the pass, of which no caller could recover.
 func TestAPanicOverAClaimCostsOnePass(t *testing.T) {
 	h, registry := newTestHandler(t) // without Claims, which would make it
-	h.making = make(chan struct{}, claimsAtOnce)
+	h.making = &turns{left: claimsAtOnce}
 	p := changing()
 	p.decision.Roles[vip.Ingress] = &vip.Outcome{Role: vip.Ingress, Reason: vip.ClaimPending, Ensure: true, ClaimName: "vip-ingress-b"}
 	errs := h.makeClaims(p)
@@ -101,7 +101,7 @@ func TestAPanicOverAClaimCostsOnePass(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	expectPanic(t, registry)
-	if len(h.making) > 0 {
+	if h.making.left != claimsAtOnce {
 		t.Error("it keeps its slot")
 	}
 }

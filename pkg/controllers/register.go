@@ -60,7 +60,7 @@ func Register(ctx, writes context.Context, o Options) error {
 	h := &handler{
 		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, allocator: observer.Allocator, expectations: newExpectations(),
 		writer: writer, claims: claimWriter, leases: observer.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
-		making: make(chan struct{}, claimsAtOnce),
+		making: &turns{left: claimsAtOnce},
 	}
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	pools := newPoolReporter(o.Recorder, observer.Pools, o.Metrics)

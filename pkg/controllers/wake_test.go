@@ -44,10 +44,6 @@ func poolOf(name, class string, roles ...vip.Role) *kube.Pool {
 	return &kube.Pool{Ref: vip.PoolRef{Kind: "P", Name: name}, Ours: true, Serves: vip.Serves{Classes: []vip.ClassEntry{entry}, Roles: roles}}
 }
 
-type errNot string
-
-func (e errNot) Error() string { return "not " + string(e) }
-
 var past = &metav1.Time{Time: time.Unix(1, 0)}
 
 func TestAClaimEventMatters(t *testing.T) {

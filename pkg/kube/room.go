@@ -25,18 +25,16 @@ func ClaimRoom(claim *ipamv1.IPAddressClaim) *allocator.Claim {
 		return nil
 	}
 	_, _, ours := vip.ParseClaimName(claim.Name)
-	return &allocator.Claim{Pool: poolRef(claim.Spec.PoolRef), Ours: ours, Pending: waits(claim)}
+	return &allocator.Claim{Pool: poolRef(claim.Spec.PoolRef), Ours: ours, Bound: bound(claim), Deleting: !claim.DeletionTimestamp.IsZero()}
 }
 
-func waits(claim *ipamv1.IPAddressClaim) bool {
-	return claim.Status.AddressRef.Name == "" && claim.DeletionTimestamp.IsZero()
-}
+func bound(claim *ipamv1.IPAddressClaim) bool { return claim.Status.AddressRef.Name != "" }
 
 // Worked tells whether the provider did something for the claim: bound it, or took it up
 // with its finalizer. One that adds that itself does nothing else for seconds before a burst.
 func Worked(old, current *ipamv1.IPAddressClaim) bool {
-	return old != nil && current != nil && waits(old) &&
-		(current.Status.AddressRef.Name != "" || len(current.Finalizers) > len(old.Finalizers))
+	return old != nil && current != nil && !bound(old) && old.DeletionTimestamp.IsZero() &&
+		(bound(current) || len(current.Finalizers) > len(old.Finalizers))
 }
 
 // AddressRoom is the allocator's part of an IPAddress; nil if there is none.

@@ -44,7 +44,7 @@ func (c *ClassViews) of(key vip.ClassKey, class *clusterv1.ClusterClass) classVi
 	return known
 }
 
-// inspected notes the gates of the class, and tells whether they are news.
+// Inspected notes the gates of the class, and tells whether they are news.
 func (c *ClassViews) Inspected(key vip.ClassKey, class *clusterv1.ClusterClass, gates map[vip.Role]gate.Finding) (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +70,7 @@ func (c *ClassViews) set(key vip.ClassKey, class *clusterv1.ClusterClass, gates 
 	return view
 }
 
-// gatesOf are the gates of the class as far as they are known; none while its variables
+// GatesOf are the gates of the class as far as they are known; none while its variables
 // are not reconciled.
 func (c *ClassViews) GatesOf(key vip.ClassKey) map[vip.Role]gate.Finding {
 	c.mu.Lock()
@@ -82,6 +82,7 @@ func (c *ClassViews) GatesOf(key vip.ClassKey) map[vip.Role]gate.Finding {
 	return maps.Clone(view.gates)
 }
 
+// Forget drops the view of a class that is gone.
 func (c *ClassViews) Forget(key vip.ClassKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -32,8 +32,8 @@ type Listed struct {
 	Evaluator *sandbox.Evaluator
 }
 
-// Reader decides for Clusters that were listed just as controllers that have just started
-// do, and reserves nothing.
+// Reader decides for Clusters that were listed as the controllers do, but for the order in
+// which they wait: each is told what it could have if it came first. It reserves nothing.
 type Reader struct {
 	Builds
 }

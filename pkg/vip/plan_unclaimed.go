@@ -83,6 +83,7 @@ func (v *roleView) planManual(value string) *Outcome {
 func (v *roleView) planOccupied() *Outcome {
 	switch {
 	case v.claim.Deleting:
+		v.out.Want = &Want{Role: v.role, Claim: v.claim.Name, Keep: true}
 		return v.out.set(ClaimTerminating, "claim %s is on its way out%s", v.claim.Name, v.until())
 	case slices.Contains(v.claim.OwnerUIDs, v.Cluster.UID):
 		return v.out.set(ClaimForeign, "claim %s of this Cluster carries label %s: %.80q instead of %s; correct the label", v.claim.Name, PoolRoleKey, v.claim.Role, v.role)

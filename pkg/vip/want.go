@@ -13,6 +13,8 @@ type Want struct {
 	// Claimed is the pool of the claim that the role has already, and that is not bound;
 	// zero if it has none. Then the Candidates are where it could go instead.
 	Claimed PoolRef
+	// Keep says that the claim cannot be made yet. It keeps its place if it has one.
+	Keep bool
 	// Pin is the address that the claim must get; invalid if any will do.
 	Pin netip.Addr
 }
