@@ -26,7 +26,7 @@ func (h *handler) makeClaims(p *pass) []error {
 
 // updateClaims brings bound claims up to date, such as those of a Cluster that was held.
 // Nobody waits for that, and each costs its provider a pass: VIPs go first, this
-// Cluster's and those of a crowd.
+// Cluster's and those of a burst.
 func (h *handler) updateClaims(p *pass) []error {
 	for role, outcome := range p.decision.Roles {
 		if !outcome.Ensure || !isBound(p.snapshot.Claims[role]) {

@@ -128,7 +128,7 @@ func (h *handler) remaining(outcome *vip.Outcome, since time.Time) time.Duration
 // untilCalm is how much longer what nobody waits for, such as good news, is put off
 // while others write the Cluster, as Cluster API does when it builds: each of two that
 // write its status at once makes the other one's write fail. It also waits until the
-// VIPs of all other Clusters of a crowd are out, which it would delay.
+// VIPs of all other Clusters of a burst are out, which it would delay.
 func (h *handler) untilCalm(p *pass, since time.Time) time.Duration {
 	now := h.expectations.now()
 	wait := calm - now.Sub(h.expectations.versionSince(p.key, p.cluster.ResourceVersion))

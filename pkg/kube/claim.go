@@ -86,7 +86,7 @@ func DesiredClaim(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vi
 	desired.Spec.PoolRef = ipamv1.IPPoolReference{APIGroup: pool.Group, Kind: pool.Kind, Name: pool.Name}
 	if IsInCluster(pool) {
 		// The provider would add it first and bind the claim only when it sees that: a
-		// whole round of a crowd. And a claim deleted before that would go at once, and
+		// whole round of a burst. And a claim deleted before that would go at once, and
 		// leave behind the IPAddress that a VIP was to be taken back with.
 		desired.Finalizers = []string{releaseFinalizer}
 	}
