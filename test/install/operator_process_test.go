@@ -17,7 +17,10 @@ import (
 // operatorKinds installs the operator's kinds and returns the names of their definitions.
 func (e *environment) operatorKinds(t *testing.T, o operator) []string {
 	t.Helper()
-	dir := o.goCommand(t, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api-operator")
+	const module = "sigs.k8s.io/cluster-api-operator"
+	// Where nobody has downloaded it yet it has no folder.
+	o.goCommand(t, "mod", "download", module)
+	dir := o.goCommand(t, "list", "-m", "-f", "{{.Dir}}", module)
 	files, err := filepath.Glob(filepath.Join(dir, "config", "crd", "bases", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("there are no kinds in %s: %v", dir, err)
