@@ -34,6 +34,8 @@ type Allocator struct {
 	clusters map[string]*cluster
 	// reserved holds the places of claims that may be made now, by the claim's namespace/name.
 	reserved map[string]*reservation
+	// refusals holds, by the same, the pools whose providers had no address for the claim.
+	refusals map[string]map[vip.PoolRef]time.Time
 	// changes counts the changes of pools of that namespace, but for their room.
 	changes map[string]uint64
 	kinds   map[vip.PoolRef]*kind
@@ -65,7 +67,7 @@ type reservation struct {
 func New() *Allocator {
 	return &Allocator{
 		pools: map[vip.PoolRef]*pool{}, clusters: map[string]*cluster{}, reserved: map[string]*reservation{},
-		changes: map[string]uint64{}, kinds: map[vip.PoolRef]*kind{}, deferred: map[string]*deferral{},
+		refusals: map[string]map[vip.PoolRef]time.Time{}, changes: map[string]uint64{}, kinds: map[vip.PoolRef]*kind{}, deferred: map[string]*deferral{},
 	}
 }
 
@@ -179,9 +181,7 @@ func (a *Allocator) Forget(cluster string) (wake []string) {
 	delete(a.deferred, cluster)
 	namespace, name, _ := strings.Cut(cluster, "/")
 	for _, role := range vip.Roles() {
-		for _, p := range a.pools {
-			delete(p.refused, namespace+"/"+role.ClaimName(name))
-		}
+		delete(a.refusals, namespace+"/"+role.ClaimName(name))
 	}
 	return a.wakes(append(a.leave(cluster), a.drop(a.unmade(cluster)...)...)...)
 }
@@ -190,7 +190,27 @@ func (a *Allocator) Forget(cluster string) (wake []string) {
 func (a *Allocator) Refuse(claim string, pool vip.PoolRef) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pool(pool).refused[claim] = time.Now()
+	if a.refusals[claim] == nil {
+		a.refusals[claim] = map[vip.PoolRef]time.Time{}
+	}
+	a.refusals[claim][pool] = time.Now()
+}
+
+// refused tells whether the pool's provider had no address for the claim.
+func (a *Allocator) refused(claim string, pool vip.PoolRef) bool {
+	_, refused := a.refusals[claim][pool]
+	return refused
+}
+
+// admits ends a refusal, if there is one, and wakes the Cluster for that.
+func (a *Allocator) admits(claim string, pool vip.PoolRef) (wake []string) {
+	if !a.refused(claim, pool) {
+		return nil
+	}
+	if delete(a.refusals[claim], pool); len(a.refusals[claim]) == 0 {
+		delete(a.refusals, claim)
+	}
+	return []string{ownerOf(claim)}
 }
 
 // Changes counts what happened to the pools that may serve Clusters of the namespace, but
@@ -227,14 +247,12 @@ func (a *Allocator) Tick() (wake []string) {
 			wake = append(append(wake, reserved.cluster), a.wakes(a.drop(key)...)...)
 		}
 	}
-	for ref, p := range a.pools {
-		for claim, at := range p.refused {
+	for claim, pools := range a.refusals {
+		for pool, at := range pools {
 			if time.Since(at) >= refusalTimeout {
-				delete(p.refused, claim)
-				wake = append(wake, ownerOf(claim))
+				wake = append(wake, a.admits(claim, pool)...)
 			}
 		}
-		a.tidy(ref)
 	}
 	for ref, k := range a.kinds {
 		if len(k.awaited) == 0 && time.Since(k.progress) > burstTimeout {
@@ -291,9 +309,8 @@ func (a *Allocator) drop(keys ...string) (pools []vip.PoolRef) {
 
 // wakes returns whom it concerns that something of the pools was taken or came free.
 func (a *Allocator) wakes(pools ...vip.PoolRef) (wake []string) {
-	slices.SortFunc(pools, func(x, y vip.PoolRef) int { return strings.Compare(x.String(), y.String()) })
 	calm := false
-	for _, ref := range slices.Compact(pools) {
+	for _, ref := range pools { // one that is named twice has nothing more to tell
 		wake = append(wake, a.pool(ref).wakes()...)
 		a.tidy(ref)
 		calm = calm || !a.kind(ref).burst()

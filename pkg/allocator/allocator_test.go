@@ -283,6 +283,17 @@ func TestARefusalIsRemembered(t *testing.T) {
 	}
 }
 
+// A Cluster that is created anew is refused nothing on account of the former one.
+func TestARefusalGoesWithItsCluster(t *testing.T) {
+	a := allocator.New()
+	a.SetPool(poolRef("a"), &allocator.Pool{})
+	a.Refuse("ns/vip-ingress-c0", poolRef("a"))
+	a.Forget("ns/c0")
+	if pool, _ := reserve(t, a, request(0, "a")); pool != "a" {
+		t.Errorf("it has %q", pool)
+	}
+}
+
 // A VIP that is taken back needs no free address, but its own, and that once.
 func TestAPinReservesTheAddress(t *testing.T) {
 	a := allocator.New()

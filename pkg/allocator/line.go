@@ -63,7 +63,7 @@ func (a *Allocator) lineUp(r *Request, c *cluster, want *vip.Want, candidates []
 	for _, candidate := range candidates {
 		ref := candidate.Pool.Ref
 		p := a.pool(ref)
-		_, refused := p.refused[r.key(want)]
+		refused := a.refused(r.key(want), ref)
 		able := candidate.Verdict == "" || candidate.Verdict == vip.PoolExhausted
 		if able && !refused && !want.Keep && !want.Pin.IsValid() {
 			w := &waiter{since: r.Since, cluster: r.Cluster, role: want.Role}
@@ -140,7 +140,7 @@ func (a *Allocator) judge(r *Request, want *vip.Want, taken map[vip.PoolRef]int6
 		p := a.pools[c.Pool.Ref]
 		if p == nil || !p.seen {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress // its own event is on the way
-		} else if _, refused := p.refused[r.key(want)]; refused {
+		} else if a.refused(r.key(want), c.Pool.Ref) {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.RefusedBefore
 		} else if !a.fits(r, want, c.Pool.Ref, taken[c.Pool.Ref]) {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress

@@ -46,8 +46,6 @@ type pool struct {
 	// one name are one address: the union is what is taken of the pool.
 	names map[string]*name
 	line  line
-	// refused are the claims for which its provider had no address.
-	refused map[string]time.Time
 	// taken sums up the names; wasFull says that all addresses were given away for good.
 	taken
 	wasFull bool
@@ -68,14 +66,14 @@ func (n *name) pending() bool { return n.claim.pending() && len(n.addresses) == 
 
 func (a *Allocator) pool(ref vip.PoolRef) *pool {
 	if a.pools[ref] == nil {
-		a.pools[ref] = &pool{names: map[string]*name{}, refused: map[string]time.Time{}}
+		a.pools[ref] = &pool{names: map[string]*name{}}
 	}
 	return a.pools[ref]
 }
 
 // tidy drops what nobody needs any more.
 func (a *Allocator) tidy(ref vip.PoolRef) {
-	if p := a.pools[ref]; p != nil && !p.seen && len(p.names)+len(p.line)+len(p.refused) == 0 {
+	if p := a.pools[ref]; p != nil && !p.seen && len(p.names)+len(p.line) == 0 {
 		delete(a.pools, ref)
 	}
 }
@@ -204,10 +202,9 @@ func (a *Allocator) SetPool(ref vip.PoolRef, current *Pool) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.pool(ref)
-	for claim := range p.refused {
-		wake = append(wake, ownerOf(claim))
+	for claim := range a.refusals {
+		wake = append(wake, a.admits(claim, ref)...)
 	}
-	clear(p.refused)
 	p.Pool, p.seen = Pool{}, current != nil
 	if current != nil {
 		p.Pool = *current

@@ -32,8 +32,7 @@ type waker struct {
 }
 
 // watch registers the waker with every cache and waits until it has seen all that
-// is there, or ctx ends: the allocator must know it all before the first decision. Pools
-// come first, so that none is thought to have no room.
+// is there, or ctx ends: the allocator must know it all before the first decision.
 func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters cache.SharedIndexInformer) error {
 	var all []cache.DoneChecker
 	var errs []error
