@@ -291,7 +291,7 @@ func (a *Allocator) unmade(cluster string) (claims []string) {
 func (a *Allocator) reserve(key string, r *reservation) {
 	a.reserved[key] = r
 	a.edit(r.pool, key, func(n *name) { n.reserved = true })
-	a.kind(r.pool).expect(key)
+	a.expect(key, r.pool)
 }
 
 // drop gives reservations back, and returns their pools.
@@ -313,7 +313,7 @@ func (a *Allocator) wakes(pools ...vip.PoolRef) (wake []string) {
 	for _, ref := range pools { // one that is named twice has nothing more to tell
 		wake = append(wake, a.pool(ref).wakes()...)
 		a.tidy(ref)
-		calm = calm || !a.kind(ref).burst()
+		calm = calm || !a.burst(ref)
 	}
 	if calm {
 		wake = append(wake, a.undefer()...)

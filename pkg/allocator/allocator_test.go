@@ -345,7 +345,7 @@ func TestAPendingClaimMovesWhenItsPoolIsFull(t *testing.T) {
 // A claim that is never bound does not end all bursts.
 func TestAStuckClaimIsPartOfNoBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := allocator.New()
+		a := roomy("p")
 		a.SetClaim("ns", "vip-ingress-stuck", nil, pending("p"), false)
 		for range 2 {
 			burst(a, 20)
@@ -361,6 +361,40 @@ func TestAStuckClaimIsPartOfNoBurst(t *testing.T) {
 			a.Publish("ns/x", vip.PoolRef{})
 		}
 	})
+}
+
+// Whoever makes claims that nobody can bind has nobody else wait, however much the provider
+// does for others.
+func TestClaimsThatCannotBeBoundAreNoBurst(t *testing.T) {
+	for name, pool := range map[string]*allocator.Pool{
+		"there is no such pool":     nil,
+		"it has no address left":    sized(0),
+		"its provider is not asked": {Usable: 100, Reported: true, Idle: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := roomy("good")
+			a.SetPool(poolRef("p"), pool)
+			burst(a, 20)
+			a.SetClaim("other", "vip-cp-y", nil, pending("good"), false)
+			a.SetClaim("other", "vip-cp-y", pending("good"), &allocator.Claim{Pool: poolRef("good"), Ours: true, Bound: true}, true)
+			if !a.Publish("ns/x", vip.PoolRef{}, poolRef("good")) {
+				t.Error("a Cluster waits for them")
+			}
+			a.SetPool(poolRef("p"), sized(100))
+			a.SetClaim("other", "vip-cp-z", nil, pending("good"), false)
+			a.SetClaim("other", "vip-cp-z", pending("good"), &allocator.Claim{Pool: poolRef("good"), Ours: true, Bound: true}, true)
+			if a.Publish("ns/y", vip.PoolRef{}, poolRef("good")) {
+				t.Error("a Cluster does not wait though they can be bound")
+			}
+		})
+	}
+}
+
+// roomy returns an Allocator that knows a pool with room.
+func roomy(pool string) *allocator.Allocator {
+	a := allocator.New()
+	a.SetPool(poolRef(pool), sized(1000))
+	return a
 }
 
 // burst makes so many claims that are not bound.
@@ -379,7 +413,7 @@ func bind(a *allocator.Allocator, from, to int) (wake []string) {
 
 func TestNobodyPublishesInABurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := allocator.New()
+		a := roomy("p")
 		burst(a, 20)
 		if a.Publish("ns/x", vip.PoolRef{}, poolRef("p")) || !a.Deferring() {
 			t.Error("it publishes in a burst")
@@ -387,12 +421,13 @@ func TestNobodyPublishesInABurst(t *testing.T) {
 		if !a.Publish("ns/y", vip.PoolRef{}, vip.PoolRef{Kind: "other", Name: "p"}) {
 			t.Error("so does one of another provider not")
 		}
-		if wake := bind(a, 0, 19); len(wake) > 0 {
-			t.Errorf("woken before the last claim is bound: %v", wake)
+		if wake := bind(a, 0, 11); len(wake) > 0 {
+			t.Errorf("woken while 9 claims are not bound: %v", wake)
 		}
-		if wake := bind(a, 19, 20); !slices.Equal(wake, []string{"ns/x"}) {
-			t.Errorf("woken at the end: %v", wake)
+		if wake := bind(a, 11, 12); !slices.Equal(wake, []string{"ns/x"}) {
+			t.Errorf("woken when 8 are left: %v", wake)
 		}
+		bind(a, 12, 20)
 		if !a.Publish("ns/x", vip.PoolRef{}, poolRef("p")) || a.Deferring() {
 			t.Error("then it does not publish")
 		}
@@ -405,7 +440,7 @@ func TestNobodyPublishesInABurst(t *testing.T) {
 
 func TestNobodyWaitsForAProviderThatDoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := allocator.New()
+		a := roomy("p")
 		burst(a, 20)
 		a.Publish("ns/x", vip.PoolRef{}, poolRef("p"))
 		time.Sleep(time.Second)
@@ -422,7 +457,7 @@ func TestNobodyWaitsForAProviderThatDoesNothing(t *testing.T) {
 
 func TestABurstDoesNotLastForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := allocator.New()
+		a := roomy("p")
 		burst(a, 200)
 		a.Publish("ns/x", vip.PoolRef{}, poolRef("p"))
 		for i := range 60 {

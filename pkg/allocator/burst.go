@@ -7,13 +7,14 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// A burst is many claims that one kind of provider works through. Until it has, new
+// A burst is many claims that one kind of provider works through. While it lasts, new
 // Clusters whose VIPs are bound do not publish them: publishing sets Cluster API to
 // building infrastructure, and that load starves the provider on which all the others
 // wait. On 100 Clusters at once the last infrastructure object came after 54 to 64 s with
 // this rule and after 75 to 97 s without it.
 const (
-	// burstSize is how many claims that are not bound are no burst yet.
+	// burstSize is how many claims that are not bound are no burst: a provider that is left
+	// with so few is done with them soon, and one that hangs keeps nobody waiting.
 	burstSize = 8
 	// stall is how long a provider may do nothing before nobody waits for it any more. One
 	// that is busy with others was seen to take up to a second for a claim.
@@ -25,13 +26,15 @@ const (
 
 // kind is what the providers of one kind of pool are doing.
 type kind struct {
-	// awaited are the claims for VIPs that were made, or are being made, and not bound, and
-	// since when. Those that were not bound in burstTimeout are part of no burst.
-	awaited map[string]time.Time
-	// began is when these came to be a burst; zero outside of one.
-	began time.Time
-	// progress is when a provider last worked on a claim.
+	// awaited are the claims for VIPs that were made, or are being made, and not bound.
+	awaited map[string]awaited
+	// progress is when a provider last worked on a claim, or when a burst gave it much to do.
 	progress time.Time
+}
+
+type awaited struct {
+	pool  vip.PoolRef
+	since time.Time
 }
 
 // deferral is a Cluster that does not publish for the time being.
@@ -47,46 +50,53 @@ type deferral struct {
 func (a *Allocator) kind(pool vip.PoolRef) *kind {
 	ref := vip.PoolRef{Group: pool.Group, Kind: pool.Kind}
 	if a.kinds[ref] == nil {
-		a.kinds[ref] = &kind{awaited: map[string]time.Time{}}
+		a.kinds[ref] = &kind{awaited: map[string]awaited{}}
 	}
 	return a.kinds[ref]
 }
 
-func (k *kind) expect(claim string) {
-	if _, known := k.awaited[claim]; known {
+// expect notes that a provider is to bind the claim.
+func (a *Allocator) expect(claim string, pool vip.PoolRef) {
+	k := a.kind(pool)
+	if had, known := k.awaited[claim]; known && had.pool == pool {
 		return
 	}
-	if k.young() <= burstSize && !k.burst() {
-		k.began = time.Time{} // that one is over
-	}
-	k.awaited[claim] = time.Now()
-	if k.began.IsZero() && k.young() > burstSize {
-		k.began = time.Now()
-		k.progress = k.began
+	before := a.many(k)
+	k.awaited[claim] = awaited{pool, time.Now()}
+	if !before && a.many(k) {
+		k.progress = time.Now()
 	}
 }
 
-func (k *kind) settle(claim string) {
-	if delete(k.awaited, claim); k.young() == 0 {
-		k.began = time.Time{}
-	}
-}
+func (k *kind) settle(claim string) { delete(k.awaited, claim) }
 
-// young counts the claims that may be part of a burst, until there are enough for one.
-func (k *kind) young() (count int) {
-	for _, since := range k.awaited {
-		if time.Since(since) < burstTimeout {
+// many tells whether enough claims for a burst are awaited. One that was not bound in
+// burstTimeout does not count, nor one that cannot be bound, or whoever makes claims that
+// wait without end would have everybody else wait.
+func (a *Allocator) many(k *kind) bool {
+	count := 0
+	for claim, awaited := range k.awaited {
+		if time.Since(awaited.since) < burstTimeout && a.binds(awaited.pool, claim) {
 			if count++; count > burstSize {
-				break
+				return true
 			}
 		}
 	}
-	return count
+	return false
 }
 
-// burst tells whether a provider works through a burst.
-func (k *kind) burst() bool {
-	return !k.began.IsZero() && time.Since(k.began) < burstTimeout && time.Since(k.progress) < stall
+// binds tells whether the pool of the claim is one whose provider could bind it.
+func (a *Allocator) binds(ref vip.PoolRef, claim string) bool {
+	return slices.ContainsFunc(slots(ref, namespaceOf(claim)), func(ref vip.PoolRef) bool {
+		p := a.pools[ref]
+		return p != nil && p.seen && !p.Idle && !p.full()
+	})
+}
+
+// burst tells whether the providers of the pool's kind work through a burst.
+func (a *Allocator) burst(pool vip.PoolRef) bool {
+	k := a.kind(pool)
+	return time.Since(k.progress) < stall && a.many(k)
 }
 
 // Publish tells whether the Cluster may publish VIPs from these pools now, while the claim
@@ -118,7 +128,7 @@ func (a *Allocator) defers(d *deferral) bool {
 		return false
 	}
 	waits := d.other != (vip.PoolRef{}) && min(time.Since(d.since), time.Since(a.kind(d.other).progress)) < stall
-	return waits || slices.ContainsFunc(d.pools, func(pool vip.PoolRef) bool { return a.kind(pool).burst() })
+	return waits || slices.ContainsFunc(d.pools, a.burst)
 }
 
 // undefer returns the Clusters that may publish now.

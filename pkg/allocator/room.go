@@ -18,6 +18,8 @@ type Pool struct {
 	// away; they mean nothing unless Reported, and only if the ranges cannot be read.
 	Usable, Used int64
 	Reported     bool
+	// Idle says that its provider binds no claims at present, because it is paused or deleted.
+	Idle bool
 }
 
 // Claim is an IPAddressClaim of anybody.
@@ -161,7 +163,7 @@ func (a *Allocator) await(key string, old, current *Claim) {
 	reserved := a.reserved[key]
 	switch {
 	case current.pending() && current.Ours:
-		a.kind(current.Pool).expect(key)
+		a.expect(key, current.Pool)
 	case old != nil && (reserved == nil || a.kind(reserved.pool) != a.kind(old.Pool)):
 		a.kind(old.Pool).settle(key)
 	}

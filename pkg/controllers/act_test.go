@@ -145,6 +145,7 @@ func TestWhatIsMissingIsToldWhileAVIPIsDeferred(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"apiVersion":"cluster.x-k8s.io/v1beta2","kind":"Cluster","metadata":{"namespace":"a","name":"b","resourceVersion":"2"}}`))
 	})
+	h.allocator.SetPool(somePool, &allocator.Pool{})
 	for i := range 20 {
 		h.allocator.SetClaim("a", vip.Ingress.ClaimName(fmt.Sprint(i)), nil, &allocator.Claim{Pool: somePool, Ours: true}, true)
 	}

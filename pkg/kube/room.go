@@ -11,7 +11,8 @@ import (
 
 // Room is the allocator's part of the pool.
 func (p *Pool) Room() *allocator.Pool {
-	room := &allocator.Pool{Usable: p.Usable, Used: p.Used, Reported: p.Known}
+	view := p.View()
+	room := &allocator.Pool{Usable: p.Usable, Used: p.Used, Reported: p.Known, Idle: view.Paused || view.Deleting}
 	if p.Ranges != nil {
 		room.Size = size(p.Ranges)
 		room.Holds = func(address netip.Addr) bool { return !address.IsValid() || !p.Excludes(address) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorizond/capi-vip-allocator/test/fault"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 // noWatch matches all but watches, which have faults of their own.
@@ -44,6 +45,10 @@ var badNetworks = map[string]func(w *world) (stop func()){
 	"watches expire": func(w *world) func() { return w.again(func() { w.proxy.Expire(fault.Any) }) },
 	"watches break":  func(w *world) func() { return w.again(func() { w.proxy.Cut(fault.Any) }) },
 }
+
+// A watch that ends at once, client-go opens again after up to a minute in the end, and what
+// is to be seen on the way takes some of them one after the other.
+const badPatience = 6 * time.Minute
 
 // again does something five times a second until it is stopped.
 func (w *world) again(do func()) (stop func()) {
@@ -85,14 +90,14 @@ func TestBadNetwork(t *testing.T) {
 			}
 			w.create(names...)
 			for _, name := range names {
-				w.eventually("Cluster "+name+" is served", func() error { return bothServed(w, name) })
+				scene.Until(t, badPatience, "Cluster "+name+" is served", func() error { return bothServed(w, name) })
 			}
 			took := time.Since(begin)
 			for _, name := range names {
 				w.delete(observe.Clusters, name)
 			}
 			for _, name := range names {
-				w.eventually("nothing is left of Cluster "+name, func() error { return w.nothingLeft(name) })
+				scene.Until(t, badPatience, "nothing is left of Cluster "+name, func() error { return w.nothingLeft(name) })
 			}
 			// Undisturbed it is about 10 per Cluster. Lists after each broken watch come on top.
 			seen := all.Seen()
