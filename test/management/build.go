@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -68,17 +69,27 @@ func build(ctx context.Context, progress *progress, release Release) (Binaries, 
 		return Binaries{}, err
 	}
 	var paths []string
-	for _, p := range wanted {
+	entries := make([]string, len(wanted))
+	// All is fetched before anything is compiled: whoever cannot fetch finds out at once.
+	for i, p := range wanted {
 		source := filepath.Join(sources, p.name)
 		key, err := p.key(ctx, source)
 		if err != nil {
 			return Binaries{}, fmt.Errorf("identify %s: %w", p.name, err)
 		}
-		entry := filepath.Join(cache, p.name+"-"+key)
-		if err := p.ensure(ctx, source, entry, progress); err != nil {
+		entries[i] = filepath.Join(cache, p.name+"-"+key)
+		if exists(entries[i]) {
+			continue
+		}
+		if err := p.fetch(ctx, source, progress); err != nil {
+			return Binaries{}, fmt.Errorf("fetch what %s is built from: %w", p.name, err)
+		}
+	}
+	for i, p := range wanted {
+		if err := p.ensure(ctx, filepath.Join(sources, p.name), entries[i], progress); err != nil {
 			return Binaries{}, fmt.Errorf("build %s: %w", p.name, err)
 		}
-		paths = append(paths, filepath.Join(entry, p.name))
+		paths = append(paths, filepath.Join(entries[i], p.name))
 	}
 	return Binaries{Kubernetes: paths[0], CAPI: paths[1], IPAM: paths[2]}, nil
 }
@@ -149,11 +160,19 @@ func (p program) compile(ctx context.Context, source, target string, progress *p
 	return nil
 }
 
-// locate downloads the program's module and returns its version and folder.
+// fetch downloads the modules that the program is built from.
+func (p program) fetch(ctx context.Context, source string, progress *progress) error {
+	begin := time.Now()
+	progress.say("fetching what %s is built from", p.name)
+	defer progress.sayEvery(30*time.Second, func() string {
+		return fmt.Sprintf("still fetching what %s is built from after %s", p.name, time.Since(begin).Round(time.Second))
+	})()
+	_, err := goCommand(ctx, source, "list", "-deps", p.pkg)
+	return err
+}
+
+// locate returns the version and folder of the program's module, which was fetched.
 func (p program) locate(ctx context.Context, source string) (version, dir string, err error) {
-	if _, err := goCommand(ctx, source, "mod", "download", p.module); err != nil {
-		return "", "", err
-	}
 	out, err := goCommand(ctx, source, "list", "-m", "-f", "{{.Version}}\n{{.Dir}}", p.module)
 	if err != nil {
 		return "", "", err
@@ -192,6 +211,8 @@ func (p program) copyManifests(module, target string) error {
 	return os.WriteFile(filepath.Join(target, "webhooks.yaml"), content, 0o644)
 }
 
+var downloads = regexp.MustCompile(`(?m)^go: downloading .*\n`)
+
 // goCommand runs the go command in a folder and returns what it prints. A
 // workspace is ignored: the component modules stand alone.
 func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
@@ -204,7 +225,9 @@ func goCommand(ctx context.Context, dir string, args ...string) (string, error) 
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("go %s in %s: %w\n%s", strings.Join(args, " "), dir, err, stderr.String())
+		// Of a module that could not be had, what was had before says nothing.
+		message := downloads.ReplaceAllString(stderr.String(), "")
+		return "", fmt.Errorf("go %s in %s: %w\n%s", strings.Join(args, " "), dir, err, message)
 	}
 	return stdout.String(), nil
 }
