@@ -149,7 +149,7 @@ func (a *Allocator) judge(r *Request, want *vip.Want, taken map[vip.PoolRef]int6
 		}
 	}
 	slices.SortStableFunc(judged, func(x, y vip.Candidate) int {
-		return cmp.Or(vip.CompareRank(x.Pool, y.Pool), cmp.Compare(known[y.Pool.Ref], known[x.Pool.Ref]))
+		return cmp.Or(vip.CompareRank(x, y), cmp.Compare(known[y.Pool.Ref], known[x.Pool.Ref]))
 	})
 	return judged
 }

@@ -94,8 +94,11 @@ func (s *subject) unconsumed() Finding {
 		// It cannot be shown that infrastructure is built without the VIP.
 		return Finding{State: Gated, Why: s.whyExternal(patch), Patch: patch}
 	}
-	if s.definition == nil {
+	if s.definition == nil && s.view.Roles[s.role].Near == "" {
 		return Finding{State: Unconcerned, Why: s.whyUndeclared()}
+	}
+	if s.definition == nil {
+		return Finding{State: Ungated, Why: s.whyUndeclared()}
 	}
 	return Finding{State: Ungated, Why: join(s.whyUnconsumed(), s.fault())}
 }

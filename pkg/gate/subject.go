@@ -14,6 +14,7 @@ import (
 const (
 	sampleVersion = "v1.36.0"
 	otherAddress  = "192.0.2.254"
+	samplePort    = 6443.0
 )
 
 // subject is the variable of a class in which the VIP of a role stands.
@@ -114,6 +115,8 @@ func (s *subject) demands() (own bool, others []string) {
 			case schema.Properties[required].Default != nil:
 			case required == name:
 				own = true
+			case required == "port" && s.writesPort():
+				// It is written with the host.
 			default:
 				others = append(others, required)
 			}
@@ -202,7 +205,18 @@ func (s *subject) filled(full bool, text string) any {
 	value, _ := s.emptied(full)
 	object, _ := value.(map[string]any)
 	set(object, s.rest, text)
+	if s.writesPort() {
+		port := strings.TrimSuffix(s.rest, lastOf(s.rest)) + "port"
+		if _, err := (inputs{s.name: object}).lookup(s.name + "." + port); err != nil {
+			set(object, port, samplePort)
+		}
+	}
 	return object
+}
+
+// writesPort tells whether the port of the endpoint is written beside the host.
+func (s *subject) writesPort() bool {
+	return s.role == vip.ControlPlane && s.nested && s.view.Port.Beside
 }
 
 // world is a new Cluster with the VIP and without it.

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 const guardIt = "or guard the patch with an enabledIf that calls fail while there is no value"
@@ -72,11 +74,19 @@ func (s *subject) selects(patch *clusterv1.ClusterClassPatch) bool {
 }
 
 func (s *subject) whyUndeclared() string {
+	if near := s.view.Roles[s.role].Near; near != "" {
+		return fmt.Sprintf("the class declares variable %s, not %s, so no VIP is ever written to it: let annotation %s name it, or rename it", near, s.path, s.role.VariableAnnotation())
+	}
 	return fmt.Sprintf("the class does not declare variable %s, so nothing waits for the VIP: declare it, and take it with valueFrom.variable", s.path)
 }
 
 func (s *subject) whyExternal(patch string) string {
-	return fmt.Sprintf("only external patch %s can take variable %s, and it cannot be read from here: make sure that it fails without a value, or add a patch with an enabledIf that calls fail", patch, s.path)
+	remedy := "turn on the hold gate or the hook gate"
+	if s.declaredInline() {
+		remedy = "add a patch with an enabledIf that calls fail"
+	}
+	// Patches in the class do not see what an external patch alone declares.
+	return fmt.Sprintf("only external patch %s can take variable %s, and it cannot be read from here: make sure that it fails without a value, or %s", patch, s.path, remedy)
 }
 
 func whyUnclear(e *effect) string {
@@ -90,6 +100,8 @@ func (s *subject) fault() string {
 	switch {
 	case s.definition == nil:
 		return s.undeclaredFault()
+	case view.Shared:
+		return fmt.Sprintf("variable %s is that of both roles, and it can hold one address only: name another one in annotation %s", s.path, s.role.VariableAnnotation())
 	case s.conflict:
 		return fmt.Sprintf("the definitions of variable %s contradict each other, so Cluster API refuses every Cluster of the class: make them equal", s.name)
 	case view.Problem != "":
@@ -107,7 +119,17 @@ func (s *subject) fault() string {
 	if _, ok := s.sample(); !ok {
 		return s.refusal()
 	}
-	return ""
+	return s.portFault()
+}
+
+// portFault concerns the variable that the class names for the endpoint's port.
+func (s *subject) portFault() string {
+	name, _, _ := strings.Cut(s.view.Port.Variable, ".")
+	if s.role != vip.ControlPlane || name == "" || s.view.Declares[name] {
+		return ""
+	}
+	return fmt.Sprintf("annotation %s names variable %s, which the class does not declare, so that the endpoint's port is never read from it: declare it, or correct the annotation",
+		vip.PortVariableAnnotation, name)
 }
 
 // undeclaredFault concerns a class whose patches take what it does not declare.

@@ -1,6 +1,8 @@
 package kube_test
 
 import (
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -97,6 +99,14 @@ func TestTheSchemaOfTheVariable(t *testing.T) {
 		{name: "a field that does not exist", path: "clusterVip.address", schema: object, problem: `its schema has no field "address"`},
 		{name: "a field of a string", path: "clusterVip.host", schema: "type: string", problem: `its schema has no field "host"`},
 		{name: "a field of a field", path: "clusterVip.deep.er", schema: object, byDefault: "deeper", admitted: "10.0.0.1"},
+		{name: "a field of an object that may hold anything", path: "clusterVip.host", schema: "{type: object, x-kubernetes-preserve-unknown-fields: true}", admitted: "10.0.0.1"},
+		{name: "a deep field of one", path: "clusterVip.a.b.c", schema: "{type: object, properties: {a: {type: object, x-kubernetes-preserve-unknown-fields: true}}}", admitted: "10.0.0.1"},
+		{
+			name: "a field of a map", path: "clusterVip.lan", schema: "{type: object, additionalProperties: {type: string, format: ipv4}}",
+			admitted: "10.0.0.1", refused: "fd00::1",
+		},
+		{name: "an entry of a list", path: "clusterVip[0].vip", schema: "{type: array, items: {type: object}}", problem: `"clusterVip" is a list, and an address in a list is not written`},
+		{name: "an entry of a list in an object", path: "clusterVip.nets[0].vip", schema: object, problem: `"clusterVip.nets" is a list, and an address in a list is not written`},
 		{name: "an enum", schema: long, admitted: "10.0.0.8", refused: "10.0.0.1"},
 		{name: "a pattern", schema: `{type: string, pattern: '^10\.'}`, admitted: "10.0.0.1", refused: "192.168.0.1"},
 		{name: "a length", schema: "{type: string, minLength: 1, maxLength: 10}", admitted: "10.0.0.1", refused: "192.168.100.1"},
@@ -187,5 +197,63 @@ func TestCostlyPatternsAreNotCompiled(t *testing.T) {
 		if err := admits("192.0.2.1"); (err != nil) != test.refuses {
 			t.Errorf("%.80s: %v", test.schema, err)
 		}
+	}
+}
+
+func TestOneVariableForBothRoles(t *testing.T) {
+	c := class(t, "type: string")
+	c.Annotations = map[string]string{vip.Ingress.VariableAnnotation(): "clusterVip"}
+	view := kube.Class(c)
+	if cp, ingress := view.Roles[vip.ControlPlane], view.Roles[vip.Ingress]; cp.Shared || cp.Problem != "" || !ingress.Shared || ingress.Problem == "" {
+		t.Errorf("control plane %+v, ingress %+v", cp, ingress)
+	}
+}
+
+func TestAVariableOfANearName(t *testing.T) {
+	for declared, near := range map[string]string{"clusterVIP": "clusterVIP", "cluster-vip": "cluster-vip", "cluster_vip": "cluster_vip", "clusterVips": "", "vip": ""} {
+		c := class(t, "type: string")
+		for i := range c.Status.Variables {
+			if c.Status.Variables[i].Name == "clusterVip" {
+				c.Status.Variables[i].Name = declared
+			}
+		}
+		if view := kube.Class(c).Roles[vip.ControlPlane]; view.Declared || view.Near != near {
+			t.Errorf("%s: declared %v, near %q, want %q", declared, view.Declared, view.Near, near)
+		}
+	}
+}
+
+func TestThePortOfTheEndpoint(t *testing.T) {
+	const object = "{type: object, properties: {host: {type: string}, port: {type: integer, maximum: 9000%s}}}"
+	for _, test := range []struct {
+		name, path, port, schema string
+		want                     vip.ClassPort
+	}{
+		{name: "nowhere", schema: "type: string"},
+		{name: "beside the host", path: "clusterVip.host", schema: fmt.Sprintf(object, ""), want: vip.ClassPort{Beside: true}},
+		{name: "beside it with a default", path: "clusterVip.host", schema: fmt.Sprintf(object, ", default: 8443"), want: vip.ClassPort{Beside: true, BesideDefault: 8443}},
+		{name: "of another type", path: "clusterVip.host", schema: "{type: object, properties: {host: {type: string}, port: {type: string}}}"},
+		{name: "not known of what may hold anything", path: "clusterVip.host", schema: "{type: object, x-kubernetes-preserve-unknown-fields: true}"},
+		{name: "in a variable of its own", port: "clusterVip", schema: `{type: string, default: "8443"}`, want: vip.ClassPort{Variable: "clusterVip", Default: 8443}},
+		{name: "in a field", port: " clusterVip.port ", schema: fmt.Sprintf(object, ", default: 8443"), want: vip.ClassPort{Variable: "clusterVip.port", Default: 8443}},
+		{
+			name: "in a field of an object that has a default", port: "clusterVip.port", schema: "{type: object, default: {}, properties: {port: {type: integer, default: 8443}}}",
+			want: vip.ClassPort{Variable: "clusterVip.port", Default: 8443},
+		},
+		{name: "that is none", port: "clusterVip", schema: "{type: integer, default: 70000}", want: vip.ClassPort{Variable: "clusterVip"}},
+		{name: "that is not declared", port: "gone", schema: "type: string", want: vip.ClassPort{Variable: "gone"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := class(t, test.schema)
+			c.Annotations = map[string]string{vip.ControlPlane.VariableAnnotation(): test.path, vip.PortVariableAnnotation: test.port}
+			got := kube.Class(c).Port
+			if admits := got.Admits; test.want.Beside && (admits(8443) != nil || admits(9443) == nil) {
+				t.Errorf("8443: %v, 9443: %v", admits(8443), admits(9443))
+			}
+			got.Admits = nil
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
 	}
 }

@@ -22,6 +22,7 @@ func Cluster(c *clusterv1.Cluster) vip.Cluster {
 	}
 	view.Paused = c.Spec.Paused
 	view.Endpoint = vip.Endpoint{Host: c.Spec.ControlPlaneEndpoint.Host, Port: c.Spec.ControlPlaneEndpoint.Port}
+	view.APIServerPort = c.Spec.ClusterNetwork.APIServerPort
 	view.HasInfrastructure = c.Spec.InfrastructureRef.Name != ""
 	provisioned := c.Status.Initialization.InfrastructureProvisioned
 	view.InfrastructureProvisioned = provisioned != nil && *provisioned

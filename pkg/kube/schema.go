@@ -18,9 +18,14 @@ import (
 // admits returns a check of one value against the schema. What costs a lot, and rules in
 // CEL, are left to the API server, whose refusal is reported all the same.
 func admits(schema *clusterv1.JSONSchemaProps) func(string) error {
+	check := admitsValue(schema)
+	return func(value string) error { return check(value) }
+}
+
+func admitsValue(schema *clusterv1.JSONSchemaProps) func(any) error {
 	// A validator is made on first use: most passes never need one.
 	compiled := sync.OnceValues(func() (*validator, error) { return newValidator(schema) })
-	return func(value string) error {
+	return func(value any) error {
 		v, err := compiled()
 		if err != nil {
 			return fmt.Errorf("schema cannot be read: %w", err)
@@ -51,10 +56,11 @@ func newValidator(schema *clusterv1.JSONSchemaProps) (*validator, error) {
 	return v, nil
 }
 
-func (v *validator) validate(value string) error {
+func (v *validator) validate(value any) error {
 	errs := v.schema.Validate(value).Errors
+	text, isText := value.(string)
 	for _, pattern := range v.patterns {
-		if !pattern.MatchString(value) {
+		if isText && !pattern.MatchString(text) {
 			errs = append(errs, fmt.Errorf("value in body should match '%s'", pattern))
 		}
 	}

@@ -13,6 +13,8 @@ type Candidate struct {
 	Verdict Reason
 	// Detail says more about the verdict.
 	Detail string
+	// Match says how exactly the pool names the Cluster's class.
+	Match Match
 }
 
 // Candidates judges every pool that names the Cluster's class and the role, from
@@ -31,9 +33,9 @@ func Candidates(s *Snapshot, role Role) []Candidate {
 			continue
 		}
 		verdict, detail := judge(s, role, pool)
-		result = append(result, Candidate{Pool: pool, Verdict: verdict, Detail: detail})
+		result = append(result, Candidate{Pool: pool, Verdict: verdict, Detail: detail, Match: pool.Serves.match(s.Cluster.Class)})
 	}
-	slices.SortFunc(result, func(a, b Candidate) int { return rank(a.Pool, b.Pool) })
+	slices.SortFunc(result, rank)
 	return result
 }
 

@@ -43,12 +43,20 @@ type caseCluster struct {
 	Variables      []map[string]json.RawMessage `json:"variables"`
 	Infrastructure bool                         `json:"infrastructure"`
 	Provisioned    bool                         `json:"provisioned"`
+	APIServerPort  int32                        `json:"apiServerPort"`
 }
 
 type caseClass struct {
 	State     string                  `json:"state"` // "", missing or notReady
 	Paths     map[vip.Role]string     `json:"paths"`
 	Variables map[string]caseVariable `json:"variables"`
+	Port      struct {
+		Variable      string `json:"variable"`
+		Default       int32  `json:"default"`
+		Beside        bool   `json:"beside"`
+		BesideDefault int32  `json:"besideDefault"`
+		Most          int32  `json:"most"` // that the field beside the host takes
+	} `json:"port"`
 }
 
 type caseVariable struct {
@@ -58,6 +66,8 @@ type caseVariable struct {
 	NeededBy string `json:"neededBy"`
 	Consumed bool   `json:"consumed"`
 	Ungated  string `json:"ungated"`
+	Shared   bool   `json:"shared"`
+	Near     string `json:"near"` // and the class does not declare it
 }
 
 type casePool struct {

@@ -65,7 +65,8 @@ func (c *caseCluster) view() vip.Cluster {
 		Namespace: caseNamespace, Name: caseName, UID: caseUID,
 		Labels: fullKeys(c.Labels), Annotations: fullKeys(c.Annotations),
 		HasTopology: !c.NoTopology, Deleting: c.Deleting, Paused: c.Paused, OwnedByRancher: c.OwnedByRancher,
-		Endpoint: endpointOf(c.Endpoint), HasInfrastructure: c.Infrastructure, InfrastructureProvisioned: c.Provisioned,
+		Endpoint: endpointOf(c.Endpoint), APIServerPort: c.APIServerPort,
+		HasInfrastructure: c.Infrastructure, InfrastructureProvisioned: c.Provisioned,
 	}
 	if view.HasTopology {
 		view.Class, view.ClassField = vip.ClassKey{Namespace: caseNamespace, Name: "rke2"}, "/spec/topology/classRef/name"
@@ -114,9 +115,18 @@ func (c *caseClass) view() vip.Class {
 		return vip.Class{}
 	}
 	view := vip.Class{Exists: true, Ready: c.State == "", Declares: map[string]bool{}, Roles: map[vip.Role]vip.ClassVariable{}}
-	for path := range c.Variables {
+	for path, variable := range c.Variables {
 		name, _, _ := strings.Cut(path, ".")
-		view.Declares[name] = true
+		view.Declares[name] = variable.Near == ""
+	}
+	view.Port = vip.ClassPort{Variable: c.Port.Variable, Default: c.Port.Default, Beside: c.Port.Beside, BesideDefault: c.Port.BesideDefault}
+	if c.Port.Most > 0 {
+		view.Port.Admits = func(port int32) error {
+			if port > c.Port.Most {
+				return fmt.Errorf("should be less than or equal to %d", c.Port.Most)
+			}
+			return nil
+		}
 	}
 	for _, role := range vip.Roles() {
 		path := c.Paths[role]
@@ -125,7 +135,7 @@ func (c *caseClass) view() vip.Class {
 		}
 		variable, declared := c.Variables[path]
 		described := vip.ClassVariable{
-			Path: path, Declared: declared, Problem: variable.Problem, Default: variable.Default, NeededBy: variable.NeededBy, Consumed: variable.Consumed, Ungated: variable.Ungated,
+			Path: path, Declared: declared && variable.Near == "", Near: variable.Near, Shared: variable.Shared, Problem: variable.Problem, Default: variable.Default, NeededBy: variable.NeededBy, Consumed: variable.Consumed, Ungated: variable.Ungated,
 		}
 		if variable.Admits != "" {
 			described.Admits = func(address string) error {
@@ -135,6 +145,7 @@ func (c *caseClass) view() vip.Class {
 				return nil
 			}
 		}
+		described.Shared = variable.Shared && role == vip.Ingress
 		view.Roles[role] = described
 	}
 	return view

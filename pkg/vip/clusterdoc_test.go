@@ -29,7 +29,11 @@ func newClusterDoc(c *vip.Cluster) clusterDoc {
 	if len(c.Annotations) > 0 {
 		metadata["annotations"] = c.Annotations
 	}
-	spec := map[string]any{"clusterNetwork": map[string]any{"pods": map[string]any{"cidrBlocks": []string{"10.244.0.0/16"}}}}
+	network := map[string]any{"pods": map[string]any{"cidrBlocks": []string{"10.244.0.0/16"}}}
+	if c.APIServerPort != 0 {
+		network["apiServerPort"] = c.APIServerPort
+	}
+	spec := map[string]any{"clusterNetwork": network}
 	if c.Paused != nil {
 		spec["paused"] = *c.Paused
 	}
@@ -202,6 +206,10 @@ func (d clusterDoc) foreign(s *vip.Snapshot) clusterDoc {
 		}
 		rest.removeVariable(written)
 	}
+	host := s.Class.Roles[vip.ControlPlane].Path
+	if port := host[:strings.LastIndexByte(host, '.')+1] + "port"; s.Class.Port.Beside && !holds(&s.Cluster, port) {
+		rest.removeVariable(port) // it is written with the host
+	}
 	return rest
 }
 
@@ -299,3 +307,20 @@ func toLines(ops []vip.PatchOp) string {
 
 // validJSON is text that the API server could have stored.
 func validJSON(text string) bool { return json.Valid([]byte(text)) && utf8.ValidString(text) }
+
+// holds tells whether the Cluster has any value at the path.
+func holds(c *vip.Cluster, path string) bool {
+	name, rest, _ := strings.Cut(path, ".")
+	for _, variable := range c.Variables {
+		var value any
+		if variable.Name != name || json.Unmarshal(variable.Value, &value) != nil {
+			continue
+		}
+		for field := range strings.SplitSeq(rest, ".") {
+			object, _ := value.(map[string]any)
+			value = object[field]
+		}
+		return value != nil
+	}
+	return false
+}

@@ -1,7 +1,5 @@
 package vip
 
-import "strings"
-
 // fill plans the writes that bring the value to the places that are empty, and
 // the stamps. It tells whether the class's variable had to be left empty.
 //
@@ -19,11 +17,15 @@ func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 	case v.value != "":
 		if sameHost(v.value, value) {
 			written = v.variable.Path
+			if fromClaim && v.backfills() {
+				v.fillPort()
+			}
 		} else {
 			v.out.note(ValuesDiffer, "variable %s holds %.80q", v.variable.Path, v.value)
 		}
 	case v.mayFill(fromClaim) && v.admits(value):
 		v.patch.setVariable(v.variable.Path, value)
+		v.fillPort()
 		v.patch.dependsOnNoInfrastructure(early && !v.restores() && !v.backfills() && !v.patch.writesEndpoint)
 		written = v.variable.Path
 	default:
@@ -36,29 +38,6 @@ func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 		v.recordWritten(written)
 	}
 	return variableMissing
-}
-
-func (v *roleView) fillEndpoint(value string, mayWriteHost bool) {
-	endpoint := v.Cluster.Endpoint
-	switch {
-	case endpoint.Host == "" && mayWriteHost:
-		v.patch.setEndpoint(Endpoint{Host: value, Port: v.port()})
-	case endpoint.Host != "" && endpoint.Port == 0:
-		v.patch.setEndpoint(Endpoint{Host: endpoint.Host, Port: v.port()})
-	}
-}
-
-// port is the user's, else the one beside the address in an object variable, else the default.
-func (v *roleView) port() int32 {
-	if v.Cluster.Endpoint.Port != 0 {
-		return v.Cluster.Endpoint.Port
-	}
-	if at := strings.LastIndexByte(v.variable.Path, '.'); at >= 0 {
-		if port, ok := portAt(v.Cluster.Variables, v.variable.Path[:at]+".port"); ok {
-			return port
-		}
-	}
-	return v.Settings.DefaultPort
 }
 
 // beforeInfrastructure tells whether nothing was built from the Cluster yet. The

@@ -45,6 +45,10 @@ const (
 	PausedAnnotation = "cluster.x-k8s.io/paused"
 )
 
+// PortVariableAnnotation is the ClusterClass annotation that names the variable, or the
+// path of a field in it, which holds the port of the control plane's endpoint.
+const PortVariableAnnotation = Prefix + "control-plane-port-variable"
+
 // WrittenNone is the value of the written annotation when a publication wrote no variable.
 const WrittenNone = "none"
 

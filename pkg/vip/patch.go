@@ -20,6 +20,8 @@ type patch struct {
 	// reads are the paths of the variables that the decision was read from.
 	reads   []string
 	noInfra bool
+	// readsPort says that the port of the cluster network was read.
+	readsPort bool
 	// lifts ends the pause of a held Cluster.
 	lifts bool
 }
@@ -95,6 +97,9 @@ func (p *patch) ops() []PatchOp {
 	}
 	if p.noInfra {
 		w.test("/spec/infrastructureRef", nil)
+	}
+	if p.readsPort && p.cluster.APIServerPort != 0 {
+		w.test("/spec/clusterNetwork/apiServerPort", p.cluster.APIServerPort)
 	}
 	p.metadataOps(w)
 	p.endpointOps(w)

@@ -5,18 +5,22 @@ import (
 	"strings"
 )
 
-// variableChange sets the string at a path, or removes it if value is nil. With
+// variableChange sets the value at a path, or removes it if value is nil. With
 // whole set it removes the variable that the path begins with.
 type variableChange struct {
 	path  string
-	value *string
+	value any
 	whole bool
 }
 
 func (p *patch) setVariable(path, value string) {
 	if variableAt(p.cluster.Variables, path) != value {
-		p.variables = append(p.variables, variableChange{path: path, value: &value})
+		p.variables = append(p.variables, variableChange{path: path, value: value})
 	}
+}
+
+func (p *patch) setNumber(path string, number int32) {
+	p.variables = append(p.variables, variableChange{path: path, value: number})
 }
 
 // removeVariable removes the string at the path if it still is that address.
@@ -130,25 +134,25 @@ func (p *patch) newValue(name string, index int) (value any, exists bool) {
 		case change.value == nil:
 			removeAt(value, rest)
 		case !nested:
-			value, exists = *change.value, true
+			value, exists = change.value, true
 		default:
-			value, exists = setAt(value, rest, *change.value), true
+			value, exists = setAt(value, rest, change.value), true
 		}
 	}
 	return value, exists
 }
 
-// setAt returns the value with the string at the path, making objects on the way.
-func setAt(value any, path, text string) any {
+// setAt returns the value with another one at the path, making objects on the way.
+func setAt(value any, path string, leaf any) any {
 	object, isObject := value.(map[string]any)
 	if !isObject {
 		object = map[string]any{}
 	}
 	name, rest, nested := strings.Cut(path, ".")
 	if nested {
-		object[name] = setAt(object[name], rest, text)
+		object[name] = setAt(object[name], rest, leaf)
 	} else {
-		object[name] = text
+		object[name] = leaf
 	}
 	return object
 }

@@ -32,6 +32,7 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 			outcome.note(InvalidAnnotation, "annotation %s: %.80q is neither \"true\" nor \"false\" and changes nothing", role.EnabledAnnotation(), text)
 		}
 		warnUngated(s, outcome)
+		warnMisnamed(s, outcome)
 		decision.Roles[role] = outcome
 	}
 	holdBack(s, &decision, patch)
@@ -52,6 +53,15 @@ func warnUngated(s *Snapshot, outcome *Outcome) {
 	lost := !outcome.Reason.Ready() || outcome.Reason == VariableNotBackfilled
 	if why != "" && lost && !s.Settings.HoldGate && !s.Settings.HookGate {
 		outcome.note(ClassUngated, "infrastructure may be built without this VIP: %s", why)
+	}
+}
+
+// warnMisnamed tells whose infrastructure may wait for a variable that is not ours by a letter.
+func warnMisnamed(s *Snapshot, outcome *Outcome) {
+	variable := s.Class.Roles[outcome.Role]
+	if variable.Near != "" && !variable.Declared && !s.Cluster.HasInfrastructure && s.Class.Ready {
+		outcome.note(ClassUngated, "ClusterClass %s declares variable %s, not %s: name it in the class's annotation %s, or nothing is written to it",
+			s.Cluster.Class, variable.Near, variable.Path, outcome.Role.VariableAnnotation())
 	}
 }
 

@@ -30,7 +30,7 @@ func view(s *Snapshot, role Role, patch *patch) *roleView {
 		// The class is not known yet, but a variable that a user has set already is.
 		v.variable.Path = role.DefaultVariable()
 	}
-	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default {
+	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default || v.variable.Shared {
 		v.value = ""
 	}
 	return v
@@ -42,6 +42,9 @@ func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
 	patch.reads = append(patch.reads, v.variable.Path)
 	if s.Cluster.disabled(role) {
 		return v.planDisabled()
+	}
+	if v.variable.Shared {
+		return v.planShared()
 	}
 	bound := v.live && v.claim.Bound
 	if !v.asked() && !bound && v.written == "" {
@@ -57,6 +60,16 @@ func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
 		return v.planClaimed()
 	}
 	return v.planUnclaimed()
+}
+
+// planShared decides a role whose variable is that of the control plane: what stands there
+// is no VIP of the role, and nothing can be written to it.
+func (v *roleView) planShared() *Outcome {
+	if v.live {
+		v.out.Pool, v.out.Ensure = v.claim.Pool, v.claim.Outdated
+	}
+	return v.out.set(VariableRefused, "ClusterClass %s has variable %s for both roles, and it can hold one address only; name another one in the class's annotation %s",
+		v.Cluster.Class, v.variable.Path, v.role.VariableAnnotation())
 }
 
 // asked tells whether the class or a pool asks for the role on this Cluster.
@@ -177,6 +190,9 @@ func (v *roleView) refuse(address string) *Outcome {
 			if err := v.variable.Admits(address); err != nil {
 				return v.out.set(VariableRefused, "variable %s of ClusterClass %s refuses %s: %v", v.variable.Path, v.Cluster.Class, address, err)
 			}
+		}
+		if err := v.refusesPort(); err != nil {
+			return v.out.set(VariableRefused, "variable %s of ClusterClass %s refuses port %d: %v", v.portBeside(), v.Cluster.Class, v.endpointPort(), err)
 		}
 	}
 	return nil

@@ -49,22 +49,24 @@ func (p *Pool) Available() bool {
 
 // CompareRank is negative if the first pool is tried before the second whatever room they
 // have, and 0 if their room decides.
-func CompareRank(a, b *Pool) int {
+func CompareRank(a, b Candidate) int {
 	return cmp.Or(
-		-cmp.Compare(a.Serves.Priority, b.Serves.Priority),
-		-compareBool(a.Ref.Namespace != "", b.Ref.Namespace != ""),
+		-cmp.Compare(a.Pool.Serves.Priority, b.Pool.Serves.Priority),
+		-compareBool(a.Pool.Ref.Namespace != "", b.Pool.Ref.Namespace != ""),
+		-cmp.Compare(a.Match, b.Match),
 	)
 }
 
 // rank orders pools from the one to try first; it is a strict order, so that
 // every replica and every restart choose alike.
-func rank(a, b *Pool) int {
+func rank(a, b Candidate) int {
+	first, second := a.Pool.Ref, b.Pool.Ref
 	return cmp.Or(
 		CompareRank(a, b),
-		strings.Compare(a.Ref.Name, b.Ref.Name),
-		strings.Compare(a.Ref.Namespace, b.Ref.Namespace),
-		strings.Compare(a.Ref.Kind, b.Ref.Kind),
-		strings.Compare(a.Ref.Group, b.Ref.Group),
+		strings.Compare(first.Name, second.Name),
+		strings.Compare(first.Namespace, second.Namespace),
+		strings.Compare(first.Kind, second.Kind),
+		strings.Compare(first.Group, second.Group),
 	)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/allocator"
@@ -141,6 +142,9 @@ func (r *dice) cluster() vip.Cluster {
 	if r.one(3) {
 		c.Endpoint.Port = pick(r, int32(443), int32(6443))
 	}
+	if r.one(4) {
+		c.APIServerPort = 8443
+	}
 	if r.one(2) {
 		c.Labels["example.com/a"] = "b"
 	}
@@ -222,7 +226,7 @@ func (r *dice) class() vip.Class {
 	if r.one(8) {
 		c.State = "notReady"
 	}
-	paths := pick(r, [2]string{"clusterVip", "ingressVip"}, [2]string{"vips.cp", "vips.ingress"}, [2]string{"vips.a.b", "vips.a.c"}, [2]string{"vips.cp", "ingressVip"})
+	paths := pick(r, [2]string{"clusterVip", "ingressVip"}, [2]string{"clusterVip", "clusterVip"}, [2]string{"vips.cp", "vips.ingress"}, [2]string{"vips.a.b", "vips.a.c"}, [2]string{"vips.cp", "ingressVip"})
 	for i, role := range vip.Roles() {
 		c.Paths[role] = paths[i]
 		if !r.one(6) {
@@ -240,8 +244,20 @@ func (r *dice) class() vip.Class {
 			if r.one(2) {
 				variable.Consumed = true
 			}
+			if r.one(8) && !strings.Contains(paths[i], ".") && paths[0] != paths[1] {
+				variable.Near = "clustervip"
+			}
+			variable.Shared = paths[0] == paths[1]
 			c.Variables[paths[i]] = variable
 		}
+	}
+	if r.one(3) {
+		c.Port.Variable = pick(r, "other", "vips.port", "last", "nowhere")
+		c.Port.Default = pick(r, int32(0), int32(9443))
+	}
+	if strings.Contains(paths[0], ".") && r.one(2) {
+		c.Port.Beside = true
+		c.Port.BesideDefault, c.Port.Most = pick(r, int32(0), int32(7443)), pick(r, int32(0), int32(7500))
 	}
 	return c.view()
 }

@@ -146,17 +146,38 @@ func parseClassEntry(entry string) (ClassEntry, error) {
 // HasRole tells whether the pool serves the role.
 func (s *Serves) HasRole(role Role) bool { return slices.Contains(s.Roles, role) }
 
-// names tells whether the pool names the class itself, not by "*".
-func (s *Serves) names(class ClassKey) bool {
-	return slices.ContainsFunc(s.Classes, func(e ClassEntry) bool {
-		return e.Name == class.Name && (e.Namespace == "" || e.Namespace == class.Namespace)
-	})
+// Match says how exactly a pool names a class; the greater the more exactly.
+type Match int
+
+// How a pool names a class.
+const (
+	NoMatch     Match = iota
+	ByEveryName       // as "*"
+	ByName            // as a class of that name in any namespace
+	ByKey             // as namespace/name
+)
+
+func (s *Serves) match(class ClassKey) (best Match) {
+	for _, entry := range s.Classes {
+		match := NoMatch
+		switch entry {
+		case ClassEntry(class):
+			match = ByKey
+		case ClassEntry{Name: class.Name}:
+			match = ByName
+		case ClassEntry{Name: everyClass}:
+			match = ByEveryName
+		}
+		best = max(best, match)
+	}
+	return best
 }
 
+// names tells whether the pool names the class itself, not by "*".
+func (s *Serves) names(class ClassKey) bool { return s.match(class) > ByEveryName }
+
 // Class tells whether the pool serves the class, by name or by "*".
-func (s *Serves) Class(class ClassKey) bool {
-	return s.names(class) || slices.Contains(s.Classes, ClassEntry{Name: everyClass})
-}
+func (s *Serves) Class(class ClassKey) bool { return s.match(class) > NoMatch }
 
 // ClassNames lists the names of the classes that the pool names, whatever their
 // namespaces, each once; every says that it serves all classes there are.

@@ -58,6 +58,8 @@ type Cluster struct {
 	// OwnedByRancher says that a provisioning.cattle.io Cluster owns it.
 	OwnedByRancher bool
 	Endpoint       Endpoint
+	// APIServerPort is spec.clusterNetwork.apiServerPort; zero where it is absent.
+	APIServerPort int32
 	// AbsentEndpoint is what an unset endpoint looks like in the API version that
 	// the Cluster was read at: nil where the field is left out.
 	AbsentEndpoint any
@@ -99,6 +101,22 @@ type Class struct {
 	Declares map[string]bool
 	// Roles describes the variable of each role.
 	Roles map[Role]ClassVariable
+	// Port says where the class has the port of the control plane's endpoint.
+	Port ClassPort
+}
+
+// ClassPort says where a class has the port of the control plane's endpoint.
+type ClassPort struct {
+	// Variable is the path of the variable that the class names for it, Default that
+	// variable's default; zero values where there is none.
+	Variable string
+	Default  int32
+	// Beside says that the object variable that holds the host has an integer field "port"
+	// beside it, BesideDefault is that field's default.
+	Beside        bool
+	BesideDefault int32
+	// Admits tells whether that field takes the port; nil admits everything.
+	Admits func(port int32) error
 }
 
 // ClassVariable is a class's variable for a role.
@@ -110,6 +128,11 @@ type ClassVariable struct {
 	Declared bool
 	// Problem says why no address can be written to it; empty if one can.
 	Problem string
+	// Shared says that it is the variable of the control plane too.
+	Shared bool
+	// Near is a variable that the class declares and that looks as if it was meant,
+	// where Path is none; empty if none does.
+	Near string
 	// Default is the class's own default at Path; a value equal to it is nobody's choice.
 	Default string
 	// Admits tells whether the variable's schema takes the address; nil admits everything.

@@ -17,19 +17,6 @@ func variableAt(variables []Variable, path string) string {
 // "clusterVip" or "controlPlaneEndpoint.host"; empty where it is absent or no string.
 func (c *Cluster) VariableAt(path string) string { return variableAt(c.Variables, path) }
 
-// portAt returns the TCP port at the path, if there is one.
-func portAt(variables []Variable, path string) (port int32, ok bool) {
-	number, isNumber := valueAt(variables, path).(json.Number)
-	if !isNumber {
-		return 0, false
-	}
-	n, err := number.Int64()
-	if err != nil || n < 1 || n > 65535 {
-		return 0, false
-	}
-	return int32(n), true
-}
-
 func valueAt(variables []Variable, path string) any {
 	name, rest, nested := strings.Cut(path, ".")
 	for i := range variables {
