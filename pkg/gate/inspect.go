@@ -68,6 +68,9 @@ func (e Evaluator) Inspect(class *clusterv1.ClusterClass, view *vip.Class, role 
 		if found = s.judge(without); found.open != nil {
 			return Finding{State: Ungated, Why: join(s.whyOpen(found.open, without), s.fault()), Patch: found.open.patch.Name}
 		}
+		if why, patch := s.switchedOff(&found, without); why != "" {
+			return Finding{State: Ungated, Why: join(why, s.fault()), Patch: patch}
+		}
 	}
 	if !found.consumed() {
 		return s.unconsumed()
@@ -132,6 +135,8 @@ type judgement struct {
 	gate *effect
 	// unclear is a patch that could not be evaluated, where the answer depends on it.
 	unclear *effect
+	// off is a patch that would wait, and is off for this Cluster.
+	off *effect
 }
 
 func (j *judgement) consumed() bool { return j.gate != nil || j.unclear != nil }
@@ -144,20 +149,26 @@ func (j *judgement) patch() *clusterv1.ClusterClassPatch {
 }
 
 func (s *subject) judge(without situation) judgement {
+	var result judgement
 	var gates, unclears, opens []*effect
 	effects := (&simulation{subject: s, worlds: s.worlds(without)}).effects()
 	for i := range effects {
 		switch e := &effects[i]; e.kind {
 		case waits:
 			gates = append(gates, e)
+			if e.off && result.off == nil {
+				result.off = e
+			}
 		case unclear:
 			unclears = append(unclears, e)
 		default:
 			opens = append(opens, e)
 		}
 	}
-	var result judgement
 	for _, gate := range gates {
+		if gate.off {
+			continue
+		}
 		if result.gate == nil || (gate.always() && !result.gate.always()) {
 			result.gate = gate
 		}

@@ -262,7 +262,8 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		},
 		{
 			name: "taken where another variable says so", variables: variable("clusterVip", strict) + variable("kubeVip", "type: boolean, default: false"),
-			patches: []clusterv1.ClusterClassPatch{on(t, onControl, "{{ .kubeVip }}", "clusterVip", "")}, state: gate.Gated, patch: "p",
+			patches: []clusterv1.ClusterClassPatch{on(t, onControl, "{{ .kubeVip }}", "clusterVip", "")},
+			state:   gate.Ungated, why: "patch p, which takes variable clusterVip, is off unless variable kubeVip is true", patch: "p",
 		},
 		{
 			name: "read where another variable says so", variables: variable("clusterVip", strict) + variable("kubeVip", "type: boolean, default: false"),
@@ -271,7 +272,7 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		{
 			name: "read and taken on the same condition", variables: variable("clusterVip", strict) + variable("kubeVip", "type: boolean, default: false"),
 			patches: []clusterv1.ClusterClassPatch{on(t, onControl, "{{ .kubeVip }}", "", "{{ .clusterVip }}"), on(t, onInfra, "{{ .kubeVip }}", "clusterVip", "")},
-			state:   gate.Gated, patch: "p2",
+			state:   gate.Ungated, why: "patch p2, which takes variable clusterVip, is off unless variable kubeVip is true", patch: "p2",
 		},
 		{
 			name: "read always and taken on a condition", variables: variable("clusterVip", strict) + variable("kubeVip", "type: boolean, default: false"),
@@ -298,7 +299,8 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		},
 		{
 			name: "taken from some version on", variables: variable("clusterVip", strict),
-			patches: []clusterv1.ClusterClassPatch{on(t, onControl, `{{ semverCompare ">= 1.29" .builtin.controlPlane.version }}`, "clusterVip", "")}, state: gate.Gated, patch: "p",
+			patches: []clusterv1.ClusterClassPatch{on(t, onControl, `{{ semverCompare ">= 1.29" .builtin.controlPlane.version }}`, "clusterVip", "")},
+			state:   gate.Ungated, why: "is off if the version is v1.20.0", patch: "p",
 		},
 		{
 			name: "in a template that cannot be evaluated", variables: variable("clusterVip", strict),
@@ -354,6 +356,50 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got := inspect(newClass(t, test.variables, test.patches...), vip.ControlPlane)
 			check(t, got, test.state, test.why, test.patch)
+		})
+	}
+}
+
+// A patch that is off for some Clusters is a gate only if another one waits for those.
+func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
+	takes := func(enabledIf string) clusterv1.ClusterClassPatch { return on(t, onInfra, enabledIf, "clusterVip", "") }
+	vip := variable("clusterVip", strict)
+	for _, test := range []struct {
+		name, variables string
+		patches         []clusterv1.ClusterClassPatch
+		why             string // gated if empty
+	}{
+		{"by default, in an object", vip + variable("kubeVip", "type: object, default: {}, properties: {enabled: {type: boolean, default: false}}"), []clusterv1.ClusterClassPatch{takes("{{ .kubeVip.enabled }}")}, "off unless variable kubeVip.enabled is true"},
+		{"by a switch that is on by default", vip + variable("kubeVip", "type: boolean, default: true"), []clusterv1.ClusterClassPatch{takes("{{ .kubeVip }}")}, "off if variable kubeVip is false"},
+		{"without a variable", vip + variable("provider", "type: string"), []clusterv1.ClusterClassPatch{takes(`{{ if .provider }}true{{ end }}`)}, "off unless variable provider is"},
+		{"by an enum", vip + variable("mode", "type: string, enum: [arp, bgp], default: arp"), []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "arp" }}`)}, `off if variable mode is "bgp"`},
+		{"by a word of the template", vip + variable("mode", "type: string, default: none"), []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "kube-vip" }}`)}, `off unless variable mode is "kube-vip"`},
+		{"by a number", vip + variable("masters", "type: integer, minimum: 1, default: 1"), []clusterv1.ClusterClassPatch{takes(`{{ gt (int .masters) 1 }}`)}, "off unless variable masters is 6"},
+		{"by the number of replicas", vip, []clusterv1.ClusterClassPatch{on(t, onControl, `{{ gt (int .builtin.controlPlane.replicas) 1 }}`, "clusterVip", "")}, "off if the number of replicas is 1"},
+		{"by a version", vip, []clusterv1.ClusterClassPatch{takes(`{{ semverCompare "< 1.35" .builtin.cluster.topology.version }}`)}, "off unless the version is v1.20.0"},
+		{"by one version", vip, []clusterv1.ClusterClassPatch{takes(`{{ ne .builtin.cluster.topology.version "v1.34.1" }}`)}, "off if the version is v1.34.1"},
+		{"by what nobody can guess", vip + variable("mode", "type: string, pattern: '^[a-z]+$', default: none"), []clusterv1.ClusterClassPatch{takes(`{{ eq (len .mode) 7 }}`)}, "off for a Cluster that sets nothing else"},
+		{
+			"by a version, beside one for the others", vip,
+			[]clusterv1.ClusterClassPatch{takes(`{{ semverCompare "< 1.35" .builtin.cluster.topology.version }}`), takes(`{{ semverCompare ">= 1.35" .builtin.cluster.topology.version }}`)}, "",
+		},
+		{
+			"by a mode, beside one for the other", vip + variable("mode", "type: string, enum: [arp, bgp], default: arp"),
+			[]clusterv1.ClusterClassPatch{takes(`{{ eq .mode "arp" }}`), takes(`{{ ne .mode "arp" }}`)}, "",
+		},
+		{"by default, beside one that is always on", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes("{{ .kubeVip }}"), on(t, onControl, "", "clusterVip", "")}, ""},
+		{"by default, beside a guard", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes("{{ .kubeVip }}"), on(t, onInfra, fails, "other", "")}, ""},
+		{"by nothing that it names", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes(`{{ if .clusterVip }}true{{ else }}{{ fail "no VIP" }}{{ end }}`)}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			state := gate.Gated
+			if test.why != "" {
+				state = gate.Ungated
+			}
+			got := inspect(newClass(t, test.variables, test.patches...), "control-plane")
+			if got.State != state || !strings.Contains(got.Why, test.why) {
+				t.Errorf("got %+v, want %q, %q", got, state, test.why)
+			}
 		})
 	}
 }

@@ -37,9 +37,10 @@ type effect struct {
 	patch *clusterv1.ClusterClassPatch
 	// worker is the class of workers whose template it is; empty if every Cluster has it.
 	worker string
-	// conditional says that the patch is off unless a Cluster sets other variables.
-	conditional bool
-	err         error // of an unclear effect
+	// conditional says that the patch is on for some Clusters only; off, that it is not for
+	// the one that is tried.
+	conditional, off bool
+	err              error // of an unclear effect
 }
 
 // simulation runs the patches of a class as the topology controller does for a
@@ -127,7 +128,7 @@ func enabling(base *effect, worlds []world, subject *subject) (effects []effect,
 	case result.with != "true" && result.without == "true":
 		return with(switchedOn), false
 	case result.with != "true":
-		base.conditional = true
+		base.conditional, base.off = true, true
 		// A plain "false" is never on.
 		return nil, strings.Contains(enabledIf, "{{")
 	}
@@ -168,7 +169,7 @@ func (s *subject) mentionedIn(template string) bool {
 
 // seenBy adds the builtins of the template to the worlds.
 func (s *simulation) seenBy(to *target) []world {
-	builtin := to.builtin()
+	builtin := to.builtin(s.subject)
 	if builtin == nil {
 		return s.worlds
 	}

@@ -12,9 +12,10 @@ import (
 
 // Samples for what an inspection cannot know.
 const (
-	sampleVersion = "v1.36.0"
-	otherAddress  = "192.0.2.254"
-	samplePort    = 6443.0
+	sampleVersion  = "v1.36.0"
+	sampleReplicas = 3.0
+	otherAddress   = "192.0.2.254"
+	samplePort     = 6443.0
 )
 
 // subject is the variable of a class in which the VIP of a role stands.
@@ -30,10 +31,14 @@ type subject struct {
 	definition *clusterv1.ClusterClassStatusVariableDefinition
 	conflict   bool
 	address    string
+	// version, replicas and what fixed sets are those of the Cluster that is tried.
+	version  string
+	replicas float64
+	fixed    func(inputs)
 }
 
 func newSubject(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) *subject {
-	s := &subject{class: class, view: view, role: role, path: view.Roles[role].Path}
+	s := &subject{class: class, view: view, role: role, path: view.Roles[role].Path, version: sampleVersion, replicas: sampleReplicas}
 	if s.path == "" {
 		s.path = role.DefaultVariable()
 	}
@@ -236,6 +241,10 @@ func (s *subject) worlds(without situation) []world {
 			set(w.with, other, otherAddress)
 			set(w.without, other, otherAddress)
 		}
+		if s.fixed != nil {
+			s.fixed(w.with)
+			s.fixed(w.without)
+		}
 		list = append(list, w)
 	}
 	return list
@@ -266,7 +275,7 @@ func (s *subject) surroundings(full, published bool) inputs {
 		cluster.Labels = map[string]string{s.role.Stamp(): s.address, s.role.StampedLabel(): "true"}
 	}
 	builtin := clusterBuiltin(cluster, cluster.Annotations)
-	set(builtin, "topology.version", sampleVersion)
+	set(builtin, "topology.version", s.version)
 	builtin["network"] = map[string]any{
 		"serviceDomain": "cluster.local", "services": []any{"10.128.0.0/12"}, "pods": []any{"10.244.0.0/16"},
 	}

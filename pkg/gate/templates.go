@@ -81,8 +81,9 @@ func anyMatches(names []string, class string) bool {
 }
 
 // builtin is what the target's templates see beside the Cluster.
-func (t *target) builtin() map[string]any {
-	const name, version, replicas = "sample-name", sampleVersion, 3.0
+func (t *target) builtin(s *subject) map[string]any {
+	const name = "sample-name"
+	version, replicas := s.version, s.replicas
 	switch t.kind {
 	case ofInfrastructure:
 		return nil
