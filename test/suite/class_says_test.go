@@ -135,7 +135,7 @@ func TestAVariableOfANearName(t *testing.T) {
 	c.becomes(endpoint(p.address(0), 6443), reason(controlPlane, "Allocated", "declares variable clusterVIP, not clusterVip"), unbuilt())
 	w.eventually("the class has a warning", func() error { return k.warned("declares variable clusterVIP, not clusterVip") })
 	k.change(annotated(controlPlane.variableKey(), "clusterVIP"))
-	c.change(func(c *clusterv1.Cluster) { c.Annotations["vip.capi.gorizond.io/backfill"] = "true" })
+	c.change(annotated("vip.capi.gorizond.io/backfill", "true"))
 	c.becomes(variable("clusterVIP", p.address(0)))
 	c.infrastructureAt(p.address(0), 6443)
 }
