@@ -78,6 +78,12 @@ func classVariable(c *clusterv1.ClusterClass, path string) vip.ClassVariable {
 	}
 	view.Default, _ = defaultAt(schema, rest, nested).(string)
 	view.Admits = admits(leaf)
+	for _, choice := range leaf.Enum {
+		var text string
+		if json.Unmarshal(choice.Raw, &text) == nil {
+			view.Choices = append(view.Choices, text)
+		}
+	}
 	return view
 }
 

@@ -3,6 +3,7 @@ package kube
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"time"
 
 	"go4.org/netipx"
@@ -113,8 +114,23 @@ func (p *Pool) Reference() *corev1.ObjectReference {
 // View is the planner's part of the pool.
 func (p *Pool) View() vip.Pool {
 	_, paused := p.Annotations[vip.PausedAnnotation]
-	return vip.Pool{
+	view := vip.Pool{
 		Ref: p.Ref, Serves: p.Serves, Deleting: !p.DeletionTimestamp.IsZero(), Paused: paused, Grace: p.Grace,
+	}
+	if p.Ranges != nil {
+		view.Addresses, view.Holds = p.addresses, p.Contains
+	}
+	return view
+}
+
+// addresses visits what the pool hands out, from the lowest.
+func (p *Pool) addresses(yield func(netip.Addr) bool) {
+	for _, r := range p.Ranges.Ranges() {
+		for address := r.From(); address.IsValid() && address.Compare(r.To()) <= 0; address = address.Next() {
+			if !yield(address) {
+				return
+			}
+		}
 	}
 }
 

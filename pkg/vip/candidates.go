@@ -2,6 +2,7 @@ package vip
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -46,7 +47,56 @@ func judge(s *Snapshot, role Role, pool *Pool) (Reason, string) {
 	if verdict, detail := accepts(s, role, pool); verdict != "" {
 		return verdict, detail
 	}
+	if err := s.refuses(role, pool); err != nil {
+		return VariableRefused, fmt.Sprintf("variable %s of ClusterClass %s refuses all of its addresses: %v", s.Class.Roles[role].Path, s.Cluster.Class, err)
+	}
 	return pool.unable()
+}
+
+// maxTried is how many addresses of a pool are shown to a schema. Where it refuses so many
+// another one of them may still be taken.
+const maxTried = 256
+
+// refuses says why no address of the pool can be written to the class's variable, which
+// matters as long as that is to be written.
+func (s *Snapshot) refuses(role Role, pool *Pool) (err error) {
+	variable := s.Class.Roles[role]
+	if !variable.Declared || variable.Problem != "" || variable.Admits == nil || pool.Addresses == nil || s.Cluster.HasInfrastructure {
+		return nil
+	}
+	if variable.Choices != nil {
+		for _, choice := range variable.Choices {
+			if address, err := netip.ParseAddr(choice); err == nil && pool.Holds(address) {
+				return nil
+			}
+		}
+		return fmt.Errorf("it takes %.80s only", strings.Join(variable.Choices, ", "))
+	}
+	tried := 0
+	for address := range pool.Addresses {
+		if err = variable.Admits(address.String()); err == nil {
+			return nil
+		}
+		if tried++; tried == maxTried {
+			return s.refusesFamily(variable, address, err)
+		}
+	}
+	return err
+}
+
+// refusesFamily tells whether a schema that refused so many addresses refuses all of their
+// family, as format and many a pattern do.
+func (s *Snapshot) refusesFamily(variable ClassVariable, address netip.Addr, err error) error {
+	samples := []string{"10.0.0.1", "172.16.0.1", "192.168.0.1", "192.0.2.1", "203.0.113.200"}
+	if address.Is6() {
+		samples = []string{"2001:db8::1", "2a00::1", "fd00::1", "fc00:1::1", "fdff:ffff::abcd"}
+	}
+	for _, sample := range samples {
+		if variable.Admits(sample) == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // accepts tells whether the pool may serve the Cluster at all, whatever its state.
@@ -99,7 +149,7 @@ func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 	}
 	var parts []string
 	reason := Reason("")
-	for _, nearest := range []Reason{PoolExhausted, PoolPaused, PoolDeleting, PoolInvalid, PoolFiltered, PoolNotAllowed} {
+	for _, nearest := range []Reason{PoolExhausted, PoolPaused, PoolDeleting, PoolInvalid, PoolFiltered, PoolNotAllowed, VariableRefused} {
 		for _, candidate := range candidates {
 			if candidate.Verdict != nearest {
 				continue

@@ -60,14 +60,15 @@ type caseClass struct {
 }
 
 type caseVariable struct {
-	Default  string `json:"default"`
-	Problem  string `json:"problem"`
-	Admits   string `json:"admits"` // regular expression
-	NeededBy string `json:"neededBy"`
-	Consumed bool   `json:"consumed"`
-	Ungated  string `json:"ungated"`
-	Shared   bool   `json:"shared"`
-	Near     string `json:"near"` // and the class does not declare it
+	Default  string   `json:"default"`
+	Problem  string   `json:"problem"`
+	Admits   string   `json:"admits"` // regular expression
+	Choices  []string `json:"choices"`
+	NeededBy string   `json:"neededBy"`
+	Consumed bool     `json:"consumed"`
+	Ungated  string   `json:"ungated"`
+	Shared   bool     `json:"shared"`
+	Near     string   `json:"near"` // and the class does not declare it
 }
 
 type casePool struct {
@@ -79,6 +80,7 @@ type casePool struct {
 	Annotations map[string]string `json:"annotations"`
 	Free        *int64            `json:"free"`
 	Grace       int               `json:"grace"` // seconds
+	Addresses   []string          `json:"addresses"`
 	Deleting    bool              `json:"deleting"`
 	Paused      bool              `json:"paused"`
 }

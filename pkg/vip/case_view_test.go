@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,6 +138,15 @@ func (c *caseClass) view() vip.Class {
 		described := vip.ClassVariable{
 			Path: path, Declared: declared && variable.Near == "", Near: variable.Near, Shared: variable.Shared, Problem: variable.Problem, Default: variable.Default, NeededBy: variable.NeededBy, Consumed: variable.Consumed, Ungated: variable.Ungated,
 		}
+		described.Choices = variable.Choices
+		if variable.Choices != nil {
+			described.Admits = func(address string) error {
+				if !slices.Contains(variable.Choices, address) {
+					return fmt.Errorf("should be one of %v", variable.Choices)
+				}
+				return nil
+			}
+		}
 		if variable.Admits != "" {
 			described.Admits = func(address string) error {
 				if !regexp.MustCompile(variable.Admits).MatchString(address) {
@@ -163,6 +173,14 @@ func (p *casePool) view() vip.Pool {
 	pool := vip.Pool{Ref: poolRefOf(p.Name), Deleting: p.Deleting, Paused: p.Paused, Grace: time.Duration(p.Grace) * time.Second}
 	if p.Kind != "" {
 		pool.Ref.Kind = p.Kind
+	}
+	if p.Addresses != nil {
+		var addresses []netip.Addr
+		for _, text := range p.Addresses {
+			addresses = append(addresses, netip.MustParseAddr(text))
+		}
+		pool.Addresses = slices.Values(addresses)
+		pool.Holds = func(address netip.Addr) bool { return slices.Contains(addresses, address) }
 	}
 	annotations := fullKeys(p.Annotations)
 	if annotations == nil {

@@ -137,6 +137,8 @@ type ClassVariable struct {
 	Default string
 	// Admits tells whether the variable's schema takes the address; nil admits everything.
 	Admits func(address string) error
+	// Choices are the only values that the schema takes; nil if it does not list them.
+	Choices []string
 	// NeededBy names a patch of the class that would fail without the value
 	// although the role is disabled; empty if there is none. If that could not be found
 	// out, Unclear says why, and NeededBy is the patch that is to blame, if one is.

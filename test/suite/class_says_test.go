@@ -173,6 +173,28 @@ func TestThePoolThatNamesTheClassComesFirst(t *testing.T) {
 	w.cluster(k).becomes(endpoint(byName.address(0), 6443))
 }
 
+// A pool whose addresses the class's variable does not take is passed over.
+func TestAPoolWhoseAddressesTheClassRefuses(t *testing.T) {
+	w := newWorld(t)
+	four := text
+	four.Format = "ipv4"
+	k := w.class(declares("clusterVip", four))
+	p := w.pool(serving(controlPlane, k))
+	w.pool(serving(controlPlane, k), network(120, "fd00:77::10-fd00:77::20"), annotated("vip.capi.gorizond.io/priority", "9"))
+	w.cluster(k).becomes(endpoint(p.address(0), 6443), reason(controlPlane, "Allocated"))
+
+	k = w.class(declares("clusterVip", four))
+	six := w.pool(serving(controlPlane, k), network(120, "fd00:78::10-fd00:78::20"))
+	c := w.cluster(k)
+	c.becomes(reason(controlPlane, "VariableRefused", six.name, "refuses all of its addresses"), noEndpoint())
+	if claim := c.claim(controlPlane); claim != nil {
+		t.Errorf("there is claim %s", claim.Name)
+	}
+	c.rests()
+	k.change(declares("clusterVip", text))
+	c.becomes(reason(controlPlane, "Allocated"))
+}
+
 // A patch that is off for some Clusters is no gate, and what it is off by is told.
 func TestAPatchThatIsOffIsNoGate(t *testing.T) {
 	t.Parallel()
