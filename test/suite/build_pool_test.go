@@ -161,7 +161,16 @@ func (p *pool) now() *poolObject {
 
 func (p *pool) change(options ...poolOption) {
 	p.w.t.Helper()
-	change(p.w, p.resource, p.namespace, p.name, func(o *poolObject) {
+	if err := p.tryChange(options...); err != nil {
+		p.w.t.Fatalf("change pool %s: %v", p.name, err)
+	}
+}
+
+// tryChange is for changes that the provider refuses as long as its own caches show an
+// address in use that is free again.
+func (p *pool) tryChange(options ...poolOption) error {
+	p.w.t.Helper()
+	return tryChange(p.w, p.resource, p.namespace, p.name, func(o *poolObject) {
 		for _, option := range options {
 			option.onPool(o)
 		}

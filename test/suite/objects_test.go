@@ -71,9 +71,16 @@ func create[T any](w *world, resource schema.GroupVersionResource, object *T) *T
 // edit is made again.
 func change[T any](w *world, resource schema.GroupVersionResource, namespace, name string, edit func(*T)) {
 	w.t.Helper()
+	if err := tryChange(w, resource, namespace, name, edit); err != nil {
+		w.t.Fatalf("change %s %s/%s: %v", resource.Resource, namespace, name, err)
+	}
+}
+
+func tryChange[T any](w *world, resource schema.GroupVersionResource, namespace, name string, edit func(*T)) error {
+	w.t.Helper()
 	client := w.in(resource, namespace)
 	// Cluster API writes a new Cluster several times a second.
-	err := retry.RetryOnConflict(wait.Backoff{Steps: 50, Duration: 20 * time.Millisecond, Jitter: 1}, func() error {
+	return retry.RetryOnConflict(wait.Backoff{Steps: 50, Duration: 20 * time.Millisecond, Jitter: 1}, func() error {
 		object, err := client.Get(w.t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -83,9 +90,6 @@ func change[T any](w *world, resource schema.GroupVersionResource, namespace, na
 		_, err = client.Update(w.t.Context(), plain(w, typed), metav1.UpdateOptions{})
 		return err
 	})
-	if err != nil {
-		w.t.Fatalf("change %s %s/%s: %v", resource.Resource, namespace, name, err)
-	}
 }
 
 // merge merges a JSON document into an object, or into a subresource of it.

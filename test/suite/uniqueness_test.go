@@ -166,6 +166,8 @@ func TestUniquenessRemedyByExcluding(t *testing.T) {
 	c.becomes(reason(controlPlane, "PoolNotAccepted"))
 	w.remove(observe.Claims, w.namespace, controlPlane.claim(c.name), metav1.DeleteOptions{})
 	p.uses(0)
-	p.change(serving(controlPlane, k), poolFunc(func(o *poolObject) { o.Spec.ExcludedAddresses = []string{p.address(0)} }))
+	w.eventually("the provider lets the pool exclude the address", func() error {
+		return p.tryChange(serving(controlPlane, k), poolFunc(func(o *poolObject) { o.Spec.ExcludedAddresses = []string{p.address(0)} }))
+	})
 	c.becomes(has(controlPlane, p.address(1)))
 }
