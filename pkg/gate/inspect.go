@@ -137,6 +137,8 @@ type judgement struct {
 	unclear *effect
 	// off is a patch that would wait, and is off for this Cluster.
 	off *effect
+	// acting names the patches that do anything with the VIP.
+	acting map[string]bool
 }
 
 func (j *judgement) consumed() bool { return j.gate != nil || j.unclear != nil }
@@ -149,10 +151,11 @@ func (j *judgement) patch() *clusterv1.ClusterClassPatch {
 }
 
 func (s *subject) judge(without situation) judgement {
-	var result judgement
+	result := judgement{acting: map[string]bool{}}
 	var gates, unclears, opens []*effect
 	effects := (&simulation{subject: s, worlds: s.worlds(without)}).effects()
 	for i := range effects {
+		result.acting[effects[i].patch.Name] = true
 		switch e := &effects[i]; e.kind {
 		case waits:
 			gates = append(gates, e)

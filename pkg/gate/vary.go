@@ -35,7 +35,7 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 			return "", ""
 		}
 		for _, v := range s.variations(found.off.patch) {
-			if other := s.varied(v).judge(without); other.gate != nil && other.open == nil {
+			if other := s.varied(v, found).judge(without); other.gate != nil && other.open == nil {
 				return s.whyOff(found.off, "unless "+v.text), found.off.patch.Name
 			}
 		}
@@ -45,7 +45,7 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 		return "", ""
 	}
 	for _, v := range s.variations(found.gate.patch) {
-		if other := s.varied(v).judge(without); other.open == nil && !other.consumed() && other.off != nil {
+		if other := s.varied(v, found).judge(without); other.open == nil && !other.consumed() && other.off != nil {
 			return s.whyOff(other.off, "if "+v.text), other.off.patch.Name
 		}
 	}
@@ -57,8 +57,10 @@ func (s *subject) whyOff(e *effect, when string) string {
 		e.patch.Name, s.path, when, guardIt)
 }
 
-func (s *subject) varied(v variation) *subject {
+// varied is the class for that other Cluster, without the patches that do nothing with the VIP.
+func (s *subject) varied(v variation, found *judgement) *subject {
 	other := *s
+	other.only = found.acting
 	v.make(&other)
 	return &other
 }
