@@ -20,7 +20,7 @@ type variation struct {
 
 // What a class may ask is without bounds; this is what is tried.
 const (
-	maxVariations = 100
+	maxVariations = 50
 	maxDepth      = 4
 )
 
