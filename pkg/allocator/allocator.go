@@ -255,7 +255,7 @@ func (a *Allocator) Tick() (wake []string) {
 		}
 	}
 	for ref, k := range a.kinds {
-		if len(k.awaited) == 0 && time.Since(k.progress) > burstTimeout {
+		if k.outlast(); len(k.awaited) == 0 && time.Since(k.progress) > burstTimeout {
 			delete(a.kinds, ref)
 		}
 	}

@@ -381,12 +381,38 @@ func TestClaimsThatCannotBeBoundAreNoBurst(t *testing.T) {
 				t.Error("a Cluster waits for them")
 			}
 			a.SetPool(poolRef("p"), sized(100))
-			a.SetClaim("other", "vip-cp-z", nil, pending("good"), false)
-			a.SetClaim("other", "vip-cp-z", pending("good"), &allocator.Claim{Pool: poolRef("good"), Ours: true, Bound: true}, true)
 			if a.Publish("ns/y", vip.PoolRef{}, poolRef("good")) {
 				t.Error("a Cluster does not wait though they can be bound")
 			}
 		})
+	}
+}
+
+// A number of claims that goes up and down is no burst in which the provider does nothing.
+func TestClaimsThatComeAndGoAreNoBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := roomy("p")
+		burst(a, 9)
+		a.Publish("ns/x", vip.PoolRef{}, poolRef("p"))
+		for range 5 {
+			time.Sleep(time.Second)
+			a.SetClaim("ns", "vip-cp-0", pending("p"), nil, false)
+			a.SetClaim("ns", "vip-cp-0", nil, pending("p"), false)
+			a.Tick()
+		}
+		if a.Deferring() && !a.Publish("ns/x", vip.PoolRef{}, poolRef("p")) {
+			t.Error("a Cluster waits for them")
+		}
+	})
+}
+
+// Claims that are seen before their pool, as after a start, are a burst once it is.
+func TestClaimsThatAreSeenBeforeTheirPool(t *testing.T) {
+	a := allocator.New()
+	burst(a, 20)
+	a.SetPool(poolRef("p"), sized(1000))
+	if a.Publish("ns/x", vip.PoolRef{}, poolRef("p")) {
+		t.Error("it publishes in a burst")
 	}
 }
 

@@ -26,15 +26,14 @@ const (
 
 // kind is what the providers of one kind of pool are doing.
 type kind struct {
-	// awaited are the claims for VIPs that were made, or are being made, and not bound.
-	awaited map[string]awaited
+	// awaited are the claims for VIPs that were made, or are being made, and not bound, and
+	// since when: those that the provider could bind, for burstTimeout at most. Whoever makes
+	// claims that wait without end has nobody else wait.
+	awaited map[string]time.Time
+	// began is when they came to be enough for a burst.
+	began time.Time
 	// progress is when a provider last worked on a claim, or when a burst gave it much to do.
 	progress time.Time
-}
-
-type awaited struct {
-	pool  vip.PoolRef
-	since time.Time
 }
 
 // deferral is a Cluster that does not publish for the time being.
@@ -50,53 +49,49 @@ type deferral struct {
 func (a *Allocator) kind(pool vip.PoolRef) *kind {
 	ref := vip.PoolRef{Group: pool.Group, Kind: pool.Kind}
 	if a.kinds[ref] == nil {
-		a.kinds[ref] = &kind{awaited: map[string]awaited{}}
+		a.kinds[ref] = &kind{awaited: map[string]time.Time{}}
 	}
 	return a.kinds[ref]
 }
 
-// expect notes that a provider is to bind the claim.
+// expect notes that the provider of a pool is to bind the claim, if it can.
 func (a *Allocator) expect(claim string, pool vip.PoolRef) {
 	k := a.kind(pool)
-	if had, known := k.awaited[claim]; known && had.pool == pool {
+	if _, known := k.awaited[claim]; known || !a.binds(claim, pool) {
 		return
 	}
-	before := a.many(k)
-	k.awaited[claim] = awaited{pool, time.Now()}
-	if !before && a.many(k) {
-		k.progress = time.Now()
+	k.awaited[claim] = time.Now()
+	// Of a number that goes up and down only the provider's own work counts.
+	if len(k.awaited) == burstSize+1 && time.Since(k.began) >= burstTimeout {
+		k.began, k.progress = time.Now(), time.Now()
 	}
 }
 
 func (k *kind) settle(claim string) { delete(k.awaited, claim) }
 
-// many tells whether enough claims for a burst are awaited. One that was not bound in
-// burstTimeout does not count, nor one that cannot be bound, or whoever makes claims that
-// wait without end would have everybody else wait.
-func (a *Allocator) many(k *kind) bool {
-	count := 0
-	for claim, awaited := range k.awaited {
-		if time.Since(awaited.since) < burstTimeout && a.binds(awaited.pool, claim) {
-			if count++; count > burstSize {
-				return true
-			}
+// binds tells whether the pool of the claim is one whose provider could bind it.
+func (a *Allocator) binds(claim string, pool vip.PoolRef) bool {
+	for _, ref := range slots(pool, namespaceOf(claim)) {
+		if p := a.pools[ref]; p != nil && p.seen && !p.Idle && !p.full() {
+			return true
 		}
 	}
 	return false
 }
 
-// binds tells whether the pool of the claim is one whose provider could bind it.
-func (a *Allocator) binds(ref vip.PoolRef, claim string) bool {
-	return slices.ContainsFunc(slots(ref, namespaceOf(claim)), func(ref vip.PoolRef) bool {
-		p := a.pools[ref]
-		return p != nil && p.seen && !p.Idle && !p.full()
-	})
-}
-
 // burst tells whether the providers of the pool's kind work through a burst.
 func (a *Allocator) burst(pool vip.PoolRef) bool {
 	k := a.kind(pool)
-	return time.Since(k.progress) < stall && a.many(k)
+	return len(k.awaited) > burstSize && time.Since(k.progress) < stall
+}
+
+// outlast drops the claims that have been awaited for too long.
+func (k *kind) outlast() {
+	for claim, since := range k.awaited {
+		if time.Since(since) >= burstTimeout {
+			delete(k.awaited, claim)
+		}
+	}
 }
 
 // Publish tells whether the Cluster may publish VIPs from these pools now, while the claim

@@ -162,6 +162,8 @@ func (a *Allocator) SetClaim(namespace, claim string, old, current *Claim, worke
 func (a *Allocator) await(key string, old, current *Claim) {
 	reserved := a.reserved[key]
 	switch {
+	case current.pending() && current.Ours && old.pending() && old.Pool == current.Pool:
+		// It is awaited, or has been for too long.
 	case current.pending() && current.Ours:
 		a.expect(key, current.Pool)
 	case old != nil && (reserved == nil || a.kind(reserved.pool) != a.kind(old.Pool)):
@@ -207,12 +209,16 @@ func (a *Allocator) SetPool(ref vip.PoolRef, current *Pool) (wake []string) {
 	for claim := range a.refusals {
 		wake = append(wake, a.admits(claim, ref)...)
 	}
+	able := p.seen && !p.Idle && !p.full()
 	p.Pool, p.seen = Pool{}, current != nil
 	if current != nil {
 		p.Pool = *current
 	}
-	for _, n := range p.names {
+	for key, n := range p.names {
 		p.recount(n)
+		if !able && n.pending() && n.claim.Ours && a.binds(key, n.claim.Pool) {
+			a.expect(key, n.claim.Pool)
+		}
 	}
 	return append(wake, a.wakes(ref)...)
 }

@@ -374,7 +374,7 @@ func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
 		{"without a variable", vip + variable("provider", "type: string"), []clusterv1.ClusterClassPatch{takes(`{{ if .provider }}true{{ end }}`)}, "off unless variable provider is"},
 		{"by an enum", vip + variable("mode", "type: string, enum: [arp, bgp], default: arp"), []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "arp" }}`)}, `off if variable mode is "bgp"`},
 		{"by a word of the template", vip + variable("mode", "type: string, default: none"), []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "kube-vip" }}`)}, `off unless variable mode is "kube-vip"`},
-		{"by a number", vip + variable("masters", "type: integer, minimum: 1, default: 1"), []clusterv1.ClusterClassPatch{takes(`{{ gt (int .masters) 1 }}`)}, "off unless variable masters is 6"},
+		{"by a number", vip + variable("masters", "type: integer, minimum: 1, default: 1"), []clusterv1.ClusterClassPatch{takes(`{{ gt (int .masters) 1 }}`)}, "off unless variable masters is 2"},
 		{"by the number of replicas", vip, []clusterv1.ClusterClassPatch{on(t, onControl, `{{ gt (int .builtin.controlPlane.replicas) 1 }}`, "clusterVip", "")}, "off if the number of replicas is 1"},
 		{"by a version", vip, []clusterv1.ClusterClassPatch{takes(`{{ semverCompare "< 1.35" .builtin.cluster.topology.version }}`)}, "off unless the version is v1.20.0"},
 		{"by one version", vip, []clusterv1.ClusterClassPatch{takes(`{{ ne .builtin.cluster.topology.version "v1.34.1" }}`)}, "off if the version is v1.34.1"},
@@ -389,6 +389,8 @@ func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
 		},
 		{"by default, beside one that is always on", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes("{{ .kubeVip }}"), on(t, onControl, "", "clusterVip", "")}, ""},
 		{"by default, beside a guard", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes("{{ .kubeVip }}"), on(t, onInfra, fails, "other", "")}, ""},
+		{"by a number that the schema refuses", vip + variable("masters", "type: integer, minimum: 1, maximum: 3, default: 1"), []clusterv1.ClusterClassPatch{takes(`{{ le (int .masters) 3 }}`)}, ""},
+		{"by what a rule refuses", vip + variable("mode", "type: string, default: arp, x-kubernetes-validations: [{rule: self == 'arp'}]"), []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "arp" }}`)}, ""},
 		{"by nothing that it names", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes(`{{ if .clusterVip }}true{{ else }}{{ fail "no VIP" }}{{ end }}`)}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -401,6 +403,34 @@ func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
 				t.Errorf("got %+v, want %q, %q", got, state, test.why)
 			}
 		})
+	}
+}
+
+// Only versions are tried that a Cluster of the class may have.
+func TestVersionsOfAClass(t *testing.T) {
+	takes := on(t, onInfra, `{{ semverCompare ">= 1.30-0" .builtin.cluster.topology.version }}`, "clusterVip", "")
+	c := newClass(t, variable("clusterVip", strict), takes)
+	c.Spec.KubernetesVersions = []string{"v1.34.1", "v1.35.0"}
+	if got := inspect(c, vip.ControlPlane); got.State != gate.Gated {
+		t.Errorf("a class of newer versions: %+v", got)
+	}
+	c.Spec.KubernetesVersions = []string{"v1.29.1", "v1.35.0"}
+	if got := inspect(c, vip.ControlPlane); got.State != gate.Ungated || !strings.Contains(got.Why, "if the version is v1.29.1") {
+		t.Errorf("a class of older versions too: %+v", got)
+	}
+	c = newClass(t, variable("clusterVip", strict), on(t, onInfra, `{{ contains "+rke2" .builtin.cluster.topology.version }}`, "clusterVip", ""))
+	c.Spec.ControlPlane.TemplateRef.Kind = "RKE2ControlPlaneTemplate"
+	if got := inspect(c, vip.ControlPlane); got.State != gate.Gated {
+		t.Errorf("a class of RKE2: %+v", got)
+	}
+}
+
+// What the other role's variable is says nothing about this one.
+func TestTheOtherRolesVariableIsThere(t *testing.T) {
+	c := newClass(t, variable("clusterVip", strict)+variable("ingressVip", strict),
+		on(t, onInfra, "", "clusterVip", ""), on(t, onInfra, `{{ if .clusterVip }}true{{ end }}`, "ingressVip", ""))
+	if got := inspect(c, vip.Ingress); got.State != gate.Gated {
+		t.Errorf("got %+v", got)
 	}
 }
 

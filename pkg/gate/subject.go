@@ -12,7 +12,6 @@ import (
 
 // Samples for what an inspection cannot know.
 const (
-	sampleVersion  = "v1.36.0"
 	sampleReplicas = 3.0
 	otherAddress   = "192.0.2.254"
 	samplePort     = 6443.0
@@ -40,7 +39,7 @@ type subject struct {
 }
 
 func newSubject(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) *subject {
-	s := &subject{class: class, view: view, role: role, path: view.Roles[role].Path, version: sampleVersion, replicas: sampleReplicas}
+	s := &subject{class: class, view: view, role: role, path: view.Roles[role].Path, version: sampleVersion(class), replicas: sampleReplicas}
 	if s.path == "" {
 		s.path = role.DefaultVariable()
 	}

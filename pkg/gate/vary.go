@@ -22,6 +22,7 @@ type variation struct {
 const (
 	maxVariations = 50
 	maxDepth      = 4
+	maxChoices    = 8 // of an enum, beside those that the template names
 )
 
 // switchedOff tells whether a patch that would wait is off for some Cluster, and nothing
@@ -73,7 +74,7 @@ func (s *subject) variations(patch *clusterv1.ClusterClassPatch) (list []variati
 		return nil
 	}
 	if mentions(text, "version") {
-		for _, version := range versions(text) {
+		for _, version := range s.versions(text) {
 			list = append(list, variation{"the version is " + version, func(s *subject) { s.version = version }})
 		}
 	}
@@ -82,13 +83,14 @@ func (s *subject) variations(patch *clusterv1.ClusterClassPatch) (list []variati
 			list = append(list, variation{fmt.Sprintf("the number of replicas is %.0f", replicas), func(s *subject) { s.replicas = replicas }})
 		}
 	}
+	otherName, _, _ := strings.Cut(s.other(), ".")
 	for i := range s.class.Status.Variables {
 		variable := &s.class.Status.Variables[i]
 		if len(variable.Definitions) == 0 || !inline(variable) || !mentions(text, variable.Name) {
 			continue
 		}
 		definition := &variable.Definitions[0]
-		if required := definition.Required != nil && *definition.Required; !required && definition.Schema.OpenAPIV3Schema.Default == nil && variable.Name != s.name {
+		if required := definition.Required != nil && *definition.Required; !required && definition.Schema.OpenAPIV3Schema.Default == nil && variable.Name != s.name && variable.Name != otherName {
 			list = append(list, variation{fmt.Sprintf("variable %s is absent", variable.Name), func(s *subject) { s.fixed = func(in inputs) { delete(in, variable.Name) } }})
 		}
 		list = append(list, s.choices(variable.Name, &definition.Schema.OpenAPIV3Schema, text, maxDepth)...)
@@ -126,38 +128,75 @@ var (
 	versionText = regexp.MustCompile(`\d+\.\d+(\.\d+)?`)
 )
 
-// valuesOf lists values of the schema that differ for a template: all that are few, and
-// the words of the template itself.
+// valuesOf lists values of the schema that differ for a template: both of a boolean, some
+// of an enum, and the words of the template itself. What only rules can tell is left out.
 func valuesOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
+	ruled := len(schema.XValidations)+len(schema.AllOf)+len(schema.AnyOf)+len(schema.OneOf) > 0 || schema.Not != nil
 	switch {
 	case len(schema.Enum) > 0:
-		for _, choice := range schema.Enum {
+		for i, choice := range schema.Enum {
 			var value any
-			if json.Unmarshal(choice.Raw, &value) == nil {
+			if json.Unmarshal(choice.Raw, &value) != nil {
+				continue
+			}
+			if word, isText := value.(string); i < maxChoices || (isText && strings.Contains(text, word)) {
 				values = append(values, value)
 			}
 		}
 	case schema.Type == "boolean":
 		values = []any{false, true}
+	case ruled:
 	case schema.Type == "integer" || schema.Type == "number":
-		values = []any{number(schema.Minimum), number(schema.Minimum) + 5}
+		for _, value := range []float64{number(schema.Minimum), number(schema.Minimum) + 1, number(schema.Minimum) + 5} {
+			over := schema.Maximum != nil && value > number(schema.Maximum)
+			if exclusive := schema.ExclusiveMinimum != nil || schema.ExclusiveMaximum != nil; !over && !exclusive {
+				values = append(values, value)
+			}
+		}
 	case schema.Type == "string" && schema.Pattern == "" && schema.Format == "":
 		for _, match := range literal.FindAllStringSubmatch(text, -1) {
 			values = append(values, match[1]+match[2])
 		}
-		values = append(values, "sample")
+		values = slices.DeleteFunc(append(values, "sample"), func(value any) bool {
+			word, _ := value.(string)
+			return float64(len(word)) < number(schema.MinLength) || (schema.MaxLength != nil && float64(len(word)) > number(schema.MaxLength))
+		})
 	}
 	return values
 }
 
-// versions lists what lies below, above and at the versions that the text names.
-func versions(text string) []string {
-	list := []string{"v1.20.0", "v1.99.0"}
+// versions lists those that the class admits or, if it admits all, what lies below, above
+// and at the versions that the text names.
+func (s *subject) versions(text string) []string {
+	if admitted := s.class.Spec.KubernetesVersions; len(admitted) > 0 {
+		return admitted
+	}
+	suffix := versionSuffix(s.class)
+	list := []string{"v1.20.0" + suffix, "v1.99.0" + suffix}
 	for _, version := range versionText.FindAllString(text, -1) {
 		if strings.Count(version, ".") == 1 {
 			version += ".0"
 		}
-		list = append(list, "v"+version)
+		list = append(list, "v"+version+suffix)
 	}
 	return list
+}
+
+// sampleVersion is a version that a Cluster of the class may have.
+func sampleVersion(class *clusterv1.ClusterClass) string {
+	if admitted := class.Spec.KubernetesVersions; len(admitted) > 0 {
+		return admitted[len(admitted)-1]
+	}
+	return "v1.36.0" + versionSuffix(class)
+}
+
+// versionSuffix is what the versions of a distribution end with.
+func versionSuffix(class *clusterv1.ClusterClass) string {
+	switch kind := class.Spec.ControlPlane.TemplateRef.Kind; {
+	case strings.HasPrefix(kind, "RKE2"):
+		return "+rke2r1"
+	case strings.HasPrefix(kind, "KThrees"):
+		return "+k3s1"
+	}
+	return ""
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -44,6 +45,9 @@ func VariablePath(c *clusterv1.ClusterClass, role vip.Role) string {
 	return role.DefaultVariable()
 }
 
+// maxChoices is how many values of an enum are looked for in each pool.
+const maxChoices = 100
+
 // classVariable reads status.variables, which also holds what external patches
 // declare and is what Cluster API validates against.
 func classVariable(c *clusterv1.ClusterClass, path string) vip.ClassVariable {
@@ -78,6 +82,12 @@ func classVariable(c *clusterv1.ClusterClass, path string) vip.ClassVariable {
 	}
 	view.Default, _ = defaultAt(schema, rest, nested).(string)
 	view.Admits = admits(leaf)
+	if leaf.Format == "ipv4" || leaf.Format == "ipv6" {
+		view.Family = leaf.Format
+	}
+	if len(leaf.Enum) > maxChoices {
+		return view
+	}
 	for _, choice := range leaf.Enum {
 		var text string
 		if json.Unmarshal(choice.Raw, &text) == nil {
@@ -97,11 +107,18 @@ func variableNamed(c *clusterv1.ClusterClass, name string) *clusterv1.ClusterCla
 	return nil
 }
 
-// near returns the first variable whose name differs in case and separators only.
+// near returns the first variable whose name differs in case and separators only, and that
+// the class does not use for anything else.
 func near(c *clusterv1.ClusterClass, name string) string {
 	plain := strings.NewReplacer("-", "", "_", "", ".", "")
+	used := []string{PortVariable(c)}
+	for _, role := range vip.Roles() {
+		used = append(used, VariablePath(c, role))
+	}
 	for i := range c.Status.Variables {
-		if other := c.Status.Variables[i].Name; strings.EqualFold(plain.Replace(other), plain.Replace(name)) {
+		other := c.Status.Variables[i].Name
+		isUsed := slices.ContainsFunc(used, func(path string) bool { return path == other || strings.HasPrefix(path, other+".") })
+		if !isUsed && strings.EqualFold(plain.Replace(other), plain.Replace(name)) {
 			return other
 		}
 	}
@@ -185,11 +202,10 @@ func defaultAt(schema *clusterv1.JSONSchemaProps, rest string, nested bool) (val
 	for nested {
 		var name string
 		name, rest, nested = strings.Cut(rest, ".")
-		next, exists := schema.Properties[name]
-		if !exists {
-			return nil
-		}
+		// Of an object that may hold anything the outer default alone says something.
+		next := schema.Properties[name]
 		object, _ := value.(map[string]any)
+		var exists bool
 		if value, exists = object[name]; !exists && next.Default != nil && json.Unmarshal(next.Default.Raw, &value) != nil {
 			return nil
 		}

@@ -118,6 +118,10 @@ func TestTheSchemaOfTheVariable(t *testing.T) {
 			name: "a default of the object that leaves the field out", path: "clusterVip.host",
 			schema: "{type: object, default: {port: 1}, properties: {host: {type: string}}}",
 		},
+		{
+			name: "a default of an object that may hold anything", path: "clusterVip.host",
+			schema: "{type: object, default: {host: h}, x-kubernetes-preserve-unknown-fields: true}", byDefault: "h",
+		},
 		{name: "a default of the wrong type", schema: "{type: string, default: 7}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -220,6 +224,19 @@ func TestAVariableOfANearName(t *testing.T) {
 		if view := kube.Class(c).Roles[vip.ControlPlane]; view.Declared || view.Near != near {
 			t.Errorf("%s: declared %v, near %q, want %q", declared, view.Declared, view.Near, near)
 		}
+	}
+}
+
+func TestAVariableOfAnotherUseIsNotNear(t *testing.T) {
+	c := class(t, "type: string")
+	for i := range c.Status.Variables {
+		if c.Status.Variables[i].Name == "clusterVip" {
+			c.Status.Variables[i].Name = "clusterVIP"
+		}
+	}
+	c.Annotations = map[string]string{vip.Ingress.VariableAnnotation(): "clusterVIP"}
+	if near := kube.Class(c).Roles[vip.ControlPlane].Near; near != "" {
+		t.Errorf("near is %s", near)
 	}
 }
 

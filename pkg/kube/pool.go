@@ -3,7 +3,6 @@ package kube
 import (
 	"fmt"
 	"math"
-	"net/netip"
 	"time"
 
 	"go4.org/netipx"
@@ -118,20 +117,12 @@ func (p *Pool) View() vip.Pool {
 		Ref: p.Ref, Serves: p.Serves, Deleting: !p.DeletionTimestamp.IsZero(), Paused: paused, Grace: p.Grace,
 	}
 	if p.Ranges != nil {
-		view.Addresses, view.Holds = p.addresses, p.Contains
-	}
-	return view
-}
-
-// addresses visits what the pool hands out, from the lowest.
-func (p *Pool) addresses(yield func(netip.Addr) bool) {
-	for _, r := range p.Ranges.Ranges() {
-		for address := r.From(); address.IsValid() && address.Compare(r.To()) <= 0; address = address.Next() {
-			if !yield(address) {
-				return
-			}
+		view.Holds = p.Contains
+		if ranges := p.Ranges.Ranges(); len(ranges) > 0 {
+			view.Lowest = ranges[0].From()
 		}
 	}
+	return view
 }
 
 // PoolTransform turns what a pool informer receives into a *Pool.

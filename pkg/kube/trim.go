@@ -67,7 +67,7 @@ func sharePool(pool *ipamv1.IPPoolReference) {
 // conditions the types stay: a patch of ours names its place in the list.
 func trimCluster(cluster *clusterv1.Cluster) {
 	shareKind(&cluster.TypeMeta)
-	cluster.Spec.ClusterNetwork = clusterv1.ClusterNetwork{}
+	cluster.Spec.ClusterNetwork = clusterv1.ClusterNetwork{APIServerPort: cluster.Spec.ClusterNetwork.APIServerPort}
 	cluster.Spec.Topology.ControlPlane = clusterv1.ControlPlaneTopology{}
 	cluster.Spec.Topology.Workers = clusterv1.WorkersTopology{}
 	cluster.Status.Deprecated = nil

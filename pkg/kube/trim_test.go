@@ -133,3 +133,28 @@ func TestTrimOfACluster(t *testing.T) {
 		t.Errorf("kept: %+v", trimmed)
 	}
 }
+
+// What is left out of the cache is nothing that the planner asks for.
+func TestTheViewOfATrimmedCluster(t *testing.T) {
+	whole := parse[clusterv1.Cluster](t, `
+apiVersion: cluster.x-k8s.io/v1beta2
+kind: Cluster
+metadata: {name: c1, namespace: team-a, uid: u1, labels: {a: b}, annotations: {c: d}, creationTimestamp: "2026-01-01T00:00:00Z"}
+spec:
+  paused: true
+  clusterNetwork: {apiServerPort: 8443, pods: {cidrBlocks: [10.244.0.0/16]}}
+  controlPlaneEndpoint: {host: 10.0.0.1, port: 8443}
+  infrastructureRef: {apiGroup: i, kind: I, name: i}
+  topology: {version: v1.36.3, classRef: {name: rke2, namespace: classes}, variables: [{name: clusterVip, value: 10.0.0.1}]}
+status:
+  initialization: {infrastructureProvisioned: true}
+  conditions: [{type: ControlPlaneVIPReady, status: "True", reason: Allocated, message: m, lastTransitionTime: "2026-01-01T00:00:00Z"}]
+`)
+	want := kube.Cluster(whole)
+	if _, err := kube.Trim(whole); err != nil {
+		t.Fatal(err)
+	}
+	if got := kube.Cluster(whole); !reflect.DeepEqual(got, want) || got.APIServerPort != 8443 {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

@@ -102,6 +102,9 @@ func (e *Evaluator) Inspect(class *clusterv1.ClusterClass, then func()) (finding
 			asked.Annotations[role.VariableAnnotation()] = name
 		}
 	}
+	if name, set := class.Annotations[vip.PortVariableAnnotation]; set {
+		asked.Annotations[vip.PortVariableAnnotation] = name
+	}
 	text, err := json.Marshal(asked)
 	if err != nil {
 		text = []byte(err.Error())

@@ -53,50 +53,26 @@ func judge(s *Snapshot, role Role, pool *Pool) (Reason, string) {
 	return pool.unable()
 }
 
-// maxTried is how many addresses of a pool are shown to a schema. Where it refuses so many
-// another one of them may still be taken.
-const maxTried = 256
-
 // refuses says why no address of the pool can be written to the class's variable, which
-// matters as long as that is to be written.
-func (s *Snapshot) refuses(role Role, pool *Pool) (err error) {
-	variable := s.Class.Roles[role]
-	if !variable.Declared || variable.Problem != "" || variable.Admits == nil || pool.Addresses == nil || s.Cluster.HasInfrastructure {
+// matters as long as that is to be written. It goes by the format and by a list of
+// choices; what a pattern refuses is known once there is an address.
+func (s *Snapshot) refuses(role Role, pool *Pool) error {
+	v := view(s, role, newPatch(&s.Cluster))
+	if !v.variable.Declared || v.variable.Problem != "" || pool.Holds == nil || !v.mayFill(true) {
 		return nil
 	}
-	if variable.Choices != nil {
-		for _, choice := range variable.Choices {
-			if address, err := netip.ParseAddr(choice); err == nil && pool.Holds(address) {
-				return nil
-			}
-		}
-		return fmt.Errorf("it takes %.80s only", strings.Join(variable.Choices, ", "))
+	if family := v.variable.Family; family != "" && pool.Lowest.IsValid() && (family == "ipv4") != pool.Lowest.Is4() {
+		return fmt.Errorf("its format is %s", family)
 	}
-	tried := 0
-	for address := range pool.Addresses {
-		if err = variable.Admits(address.String()); err == nil {
-			return nil
-		}
-		if tried++; tried == maxTried {
-			return s.refusesFamily(variable, address, err)
-		}
-	}
-	return err
-}
-
-// refusesFamily tells whether a schema that refused so many addresses refuses all of their
-// family, as format and many a pattern do.
-func (s *Snapshot) refusesFamily(variable ClassVariable, address netip.Addr, err error) error {
-	samples := []string{"10.0.0.1", "172.16.0.1", "192.168.0.1", "192.0.2.1", "203.0.113.200"}
-	if address.Is6() {
-		samples = []string{"2001:db8::1", "2a00::1", "fd00::1", "fc00:1::1", "fdff:ffff::abcd"}
-	}
-	for _, sample := range samples {
-		if variable.Admits(sample) == nil {
+	for _, choice := range v.variable.Choices {
+		if address, err := netip.ParseAddr(choice); err == nil && pool.Holds(address) {
 			return nil
 		}
 	}
-	return err
+	if choices := v.variable.Choices; choices != nil {
+		return fmt.Errorf("it takes %.80s and the like only", choices[0])
+	}
+	return nil
 }
 
 // accepts tells whether the pool may serve the Cluster at all, whatever its state.

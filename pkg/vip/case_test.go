@@ -64,6 +64,7 @@ type caseVariable struct {
 	Problem  string   `json:"problem"`
 	Admits   string   `json:"admits"` // regular expression
 	Choices  []string `json:"choices"`
+	Family   string   `json:"family"`
 	NeededBy string   `json:"neededBy"`
 	Consumed bool     `json:"consumed"`
 	Ungated  string   `json:"ungated"`

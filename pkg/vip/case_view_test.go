@@ -138,7 +138,7 @@ func (c *caseClass) view() vip.Class {
 		described := vip.ClassVariable{
 			Path: path, Declared: declared && variable.Near == "", Near: variable.Near, Shared: variable.Shared, Problem: variable.Problem, Default: variable.Default, NeededBy: variable.NeededBy, Consumed: variable.Consumed, Ungated: variable.Ungated,
 		}
-		described.Choices = variable.Choices
+		described.Choices, described.Family = variable.Choices, variable.Family
 		if variable.Choices != nil {
 			described.Admits = func(address string) error {
 				if !slices.Contains(variable.Choices, address) {
@@ -179,7 +179,7 @@ func (p *casePool) view() vip.Pool {
 		for _, text := range p.Addresses {
 			addresses = append(addresses, netip.MustParseAddr(text))
 		}
-		pool.Addresses = slices.Values(addresses)
+		pool.Lowest = addresses[0]
 		pool.Holds = func(address netip.Addr) bool { return slices.Contains(addresses, address) }
 	}
 	annotations := fullKeys(p.Annotations)

@@ -1,5 +1,7 @@
 package vip
 
+import "slices"
+
 // Decision is what is to be done for a Cluster, and why.
 type Decision struct {
 	// Skipped says why the Cluster is none of our business. Then nothing else is set
@@ -73,6 +75,11 @@ type PatchOp struct {
 	Path string `json:"path"`
 	// Value means nothing for "remove". A "test" for null holds where the path is absent.
 	Value any `json:"value"`
+}
+
+// refusedByClass tells whether a pool is passed over for the addresses that it has now.
+func refusedByClass(candidates []Candidate) bool {
+	return slices.ContainsFunc(candidates, func(c Candidate) bool { return c.Verdict == VariableRefused })
 }
 
 // Ready tells whether every role has what it needs.

@@ -51,7 +51,7 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 func warnUngated(s *Snapshot, outcome *Outcome) {
 	why := s.Class.Roles[outcome.Role].Ungated
 	lost := !outcome.Reason.Ready() || outcome.Reason == VariableNotBackfilled
-	if why != "" && lost && !s.Settings.HoldGate && !s.Settings.HookGate {
+	if why != "" && s.Class.Roles[outcome.Role].Near == "" && lost && !s.Settings.HoldGate && !s.Settings.HookGate {
 		outcome.note(ClassUngated, "infrastructure may be built without this VIP: %s", why)
 	}
 }

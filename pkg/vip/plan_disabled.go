@@ -77,10 +77,9 @@ func (v *roleView) withdraw(address string) {
 		v.patch.removeLabel(v.role.StampedLabel())
 	}
 	v.patch.removeAnnotation(v.role.WrittenAnnotation())
-	if v.variable.Shared {
-		return // what stands there is the control plane's
+	if !v.shared { // or what stands there is the control plane's
+		v.patch.removeVariable(v.variable.Path, address)
 	}
-	v.patch.removeVariable(v.variable.Path, address)
 	if v.written != WrittenNone && v.written != v.variable.Path {
 		v.patch.removeVariable(v.written, address)
 	}

@@ -42,6 +42,7 @@ func (v *roleView) placeElsewhere(stays, moves bool) Placement {
 	}
 	if stays || moves {
 		v.out.Want = want
+		v.out.Waiting = refusedByClass(want.Candidates)
 	}
 	placement, asked := v.Placements[v.role]
 	if !asked {

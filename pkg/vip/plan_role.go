@@ -10,6 +10,8 @@ type roleView struct {
 	claim    *Claim
 	// live says that the claim is this Cluster's own and not going away.
 	live bool
+	// shared says that the control plane needs the variable.
+	shared bool
 	// value is the variable's value on the Cluster, empty where it is absent or
 	// the class's own default.
 	value   string
@@ -30,7 +32,11 @@ func view(s *Snapshot, role Role, patch *patch) *roleView {
 		// The class is not known yet, but a variable that a user has set already is.
 		v.variable.Path = role.DefaultVariable()
 	}
-	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default || v.variable.Shared {
+	if v.shared = v.variable.Shared && !s.Cluster.disabled(ControlPlane); v.shared {
+		v.variable.Declared = false // for this role: nothing is written there, nor read
+		return v
+	}
+	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default {
 		v.value = ""
 	}
 	return v
@@ -43,10 +49,12 @@ func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
 	if s.Cluster.disabled(role) {
 		return v.planDisabled()
 	}
-	if v.variable.Shared {
+	bound := v.live && v.claim.Bound
+	// An earlier release took the control plane's VIP for one of ingress, and stamped it.
+	copied := v.stamp == "" || sameHost(v.stamp, s.Cluster.Endpoint.Host)
+	if v.shared && !bound && v.written == "" && copied {
 		return v.planShared()
 	}
-	bound := v.live && v.claim.Bound
 	if !v.asked() && !bound && v.written == "" {
 		if v.live && v.current() == "" && v.stamp == "" {
 			// Nobody asks for this role any more and nothing was published. A Cluster
@@ -62,8 +70,8 @@ func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
 	return v.planUnclaimed()
 }
 
-// planShared decides a role whose variable is that of the control plane: what stands there
-// is no VIP of the role, and nothing can be written to it.
+// planShared decides a role whose variable is that of the control plane, and that has no VIP
+// yet: what stands there is none, and nothing can be written to it.
 func (v *roleView) planShared() *Outcome {
 	if v.live {
 		v.out.Pool, v.out.Ensure = v.claim.Pool, v.claim.Outdated

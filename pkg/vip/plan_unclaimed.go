@@ -110,6 +110,7 @@ func (v *roleView) planNew() *Outcome {
 	if asked {
 		candidates = placement.Candidates
 	}
+	v.out.Waiting = refusedByClass(candidates)
 	switch {
 	case placement.Pool != (PoolRef{}):
 		v.out.Pool, v.out.Ensure = placement.Pool, !placement.Made

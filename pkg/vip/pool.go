@@ -2,7 +2,6 @@ package vip
 
 import (
 	"cmp"
-	"iter"
 	"net/netip"
 	"strings"
 	"time"
@@ -29,10 +28,10 @@ type Pool struct {
 	Paused   bool
 	// Grace is how long the provider keeps an address after its claim was deleted.
 	Grace time.Duration
-	// Addresses are what the pool hands out, from the lowest, and Holds tells whether an
-	// address is one of them; nil if its ranges cannot be read.
-	Addresses iter.Seq[netip.Addr]
-	Holds     func(netip.Addr) bool
+	// Lowest is the lowest address that the pool hands out, and Holds tells whether one is
+	// among those; zero and nil if its ranges cannot be read.
+	Lowest netip.Addr
+	Holds  func(netip.Addr) bool
 }
 
 // unable says why the pool can serve nobody now, whatever room it has; empty if it can.

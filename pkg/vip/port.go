@@ -32,7 +32,10 @@ func (v *roleView) endpointPort() int32 {
 	if v.Cluster.Endpoint.Port != 0 {
 		return v.Cluster.Endpoint.Port
 	}
-	beside, _ := portAt(v.Cluster.Variables, v.portBeside())
+	var beside int32
+	if number, isNumber := valueAt(v.Cluster.Variables, v.portBeside()).(json.Number); isNumber {
+		beside, _ = portOf(number)
+	}
 	named, _ := portAt(v.Cluster.Variables, v.Class.Port.Variable)
 	for _, port := range []int32{beside, named, v.Class.Port.Default, v.Class.Port.BesideDefault, v.Cluster.APIServerPort} {
 		if port != 0 {
@@ -54,8 +57,12 @@ func (v *roleView) portBeside() string {
 
 // comparePorts tells of variables that hold another port than the endpoint has or gets.
 func (v *roleView) comparePorts() {
+	paths := []string{v.Class.Port.Variable}
+	if beside := v.portBeside(); v.Class.Port.Beside && beside != v.Class.Port.Variable {
+		paths = append(paths, beside)
+	}
 	port := v.endpointPort()
-	for _, path := range []string{v.portBeside(), v.Class.Port.Variable} {
+	for _, path := range paths {
 		value := valueAt(v.Cluster.Variables, path)
 		if held, isPort := portOf(value); value != nil && (!isPort || held != port) {
 			text, _ := json.Marshal(value) //nolint:errchkjson // it was read from JSON

@@ -137,8 +137,10 @@ type ClassVariable struct {
 	Default string
 	// Admits tells whether the variable's schema takes the address; nil admits everything.
 	Admits func(address string) error
-	// Choices are the only values that the schema takes; nil if it does not list them.
+	// Choices are the only values that the schema takes; nil if it does not list them, or
+	// too many. Family is "ipv4" or "ipv6" if its format says so.
 	Choices []string
+	Family  string
 	// NeededBy names a patch of the class that would fail without the value
 	// although the role is disabled; empty if there is none. If that could not be found
 	// out, Unclear says why, and NeededBy is the patch that is to blame, if one is.
