@@ -125,7 +125,7 @@ func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 	}
 	var parts []string
 	reason := Reason("")
-	for _, nearest := range []Reason{PoolExhausted, PoolPaused, PoolDeleting, PoolInvalid, PoolFiltered, PoolNotAllowed, VariableRefused} {
+	for _, nearest := range []Reason{PoolExhausted, PoolPaused, PoolDeleting, PoolInvalid, VariableRefused, PoolFiltered, PoolNotAllowed} {
 		for _, candidate := range candidates {
 			if candidate.Verdict != nearest {
 				continue

@@ -168,8 +168,8 @@ func TestPathsInVariables(t *testing.T) {
 func TestThePoolThatNamesTheClassComesFirst(t *testing.T) {
 	w := newWorld(t)
 	k := w.vipClass()
-	byName := w.pool(labelled(poolRole, "control-plane"), annotated(poolClass, k.name), named(w.unique("z")))
-	w.pool(labelled(poolRole, "control-plane"), annotated(poolClass, "*"), annotated("vip.capi.gorizond.io/namespaces", w.namespace), named(w.unique("a")))
+	byName := w.pool(labelled(poolRole, "control-plane"), annotated(poolClass, k.name), named("z"), namespaced())
+	w.pool(labelled(poolRole, "control-plane"), annotated(poolClass, "*"), named("a"), namespaced())
 	w.cluster(k).becomes(endpoint(byName.address(0), 6443))
 }
 
