@@ -130,37 +130,58 @@ var (
 
 // valuesOf lists values of the schema that differ for a template: both of a boolean, some
 // of an enum, and the words of the template itself. What only rules can tell is left out.
-func valuesOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
+func valuesOf(schema *clusterv1.JSONSchemaProps, text string) []any {
 	ruled := len(schema.XValidations)+len(schema.AllOf)+len(schema.AnyOf)+len(schema.OneOf) > 0 || schema.Not != nil
 	switch {
 	case len(schema.Enum) > 0:
-		for i, choice := range schema.Enum {
-			var value any
-			if json.Unmarshal(choice.Raw, &value) != nil {
-				continue
-			}
-			if word, isText := value.(string); i < maxChoices || (isText && strings.Contains(text, word)) {
-				values = append(values, value)
-			}
-		}
+		return choicesOf(schema, text)
 	case schema.Type == "boolean":
-		values = []any{false, true}
+		return []any{false, true}
 	case ruled:
+		return nil
 	case schema.Type == "integer" || schema.Type == "number":
-		for _, value := range []float64{number(schema.Minimum), number(schema.Minimum) + 1, number(schema.Minimum) + 5} {
-			over := schema.Maximum != nil && value > number(schema.Maximum)
-			if exclusive := schema.ExclusiveMinimum != nil || schema.ExclusiveMaximum != nil; !over && !exclusive {
-				values = append(values, value)
-			}
-		}
+		return numbersOf(schema)
 	case schema.Type == "string" && schema.Pattern == "" && schema.Format == "":
-		for _, match := range literal.FindAllStringSubmatch(text, -1) {
-			values = append(values, match[1]+match[2])
+		return wordsOf(schema, text)
+	}
+	return nil
+}
+
+func choicesOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
+	for i, choice := range schema.Enum {
+		var value any
+		if json.Unmarshal(choice.Raw, &value) != nil {
+			continue
 		}
-		values = slices.DeleteFunc(append(values, "sample"), func(value any) bool {
-			word, _ := value.(string)
-			return float64(len(word)) < number(schema.MinLength) || (schema.MaxLength != nil && float64(len(word)) > number(schema.MaxLength))
-		})
+		if word, isText := value.(string); i < maxChoices || (isText && strings.Contains(text, word)) {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+func numbersOf(schema *clusterv1.JSONSchemaProps) (values []any) {
+	if schema.ExclusiveMinimum != nil || schema.ExclusiveMaximum != nil {
+		return nil
+	}
+	for _, more := range []float64{0, 1, 5} {
+		if value := number(schema.Minimum) + more; schema.Maximum == nil || value <= number(schema.Maximum) {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+func wordsOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
+	words := []string{"sample"}
+	for _, match := range literal.FindAllStringSubmatch(text, -1) {
+		words = append(words, match[1]+match[2])
+	}
+	for _, word := range words {
+		length := float64(len(word))
+		if length >= number(schema.MinLength) && (schema.MaxLength == nil || length <= number(schema.MaxLength)) {
+			values = append(values, word)
+		}
 	}
 	return values
 }
