@@ -97,6 +97,9 @@ func (s *subject) unconsumed() Finding {
 		// It cannot be shown that infrastructure is built without the VIP.
 		return Finding{State: Gated, Why: s.whyExternal(patch), Patch: patch}
 	}
+	if s.definition == nil && s.view.Roles[s.role].Problem != "" {
+		return Finding{State: Ungated, Why: s.fault()}
+	}
 	if s.definition == nil && s.view.Roles[s.role].Near == "" {
 		return Finding{State: Unconcerned, Why: s.whyUndeclared()}
 	}

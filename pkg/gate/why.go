@@ -98,7 +98,7 @@ func whyUnclear(e *effect) string {
 func (s *subject) fault() string {
 	view := s.view.Roles[s.role]
 	switch {
-	case s.definition == nil:
+	case s.definition == nil && view.Problem == "":
 		return s.undeclaredFault()
 	case view.Shared:
 		return fmt.Sprintf("variable %s is that of both roles, and it can hold one address only: name another one in annotation %s", s.path, s.role.VariableAnnotation())

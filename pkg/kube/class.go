@@ -30,7 +30,7 @@ func Class(c *clusterv1.ClusterClass) vip.Class {
 		view.Roles[role] = classVariable(c, VariablePath(c, role))
 	}
 	if shared := view.Roles[vip.Ingress]; shared.Declared && shared.Path == view.Roles[vip.ControlPlane].Path {
-		shared.Shared, shared.Problem = true, "it is that of role "+string(vip.ControlPlane)+" too"
+		shared.Shared = true
 		view.Roles[vip.Ingress] = shared
 	}
 	view.Port = classPort(c, view.Roles[vip.ControlPlane].Path)

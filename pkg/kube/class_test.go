@@ -208,7 +208,7 @@ func TestOneVariableForBothRoles(t *testing.T) {
 	c := class(t, "type: string")
 	c.Annotations = map[string]string{vip.Ingress.VariableAnnotation(): "clusterVip"}
 	view := kube.Class(c)
-	if cp, ingress := view.Roles[vip.ControlPlane], view.Roles[vip.Ingress]; cp.Shared || cp.Problem != "" || !ingress.Shared || ingress.Problem == "" {
+	if cp, ingress := view.Roles[vip.ControlPlane], view.Roles[vip.Ingress]; cp.Shared || cp.Problem != "" || !ingress.Shared || ingress.Problem != "" {
 		t.Errorf("control plane %+v, ingress %+v", cp, ingress)
 	}
 }

@@ -17,7 +17,7 @@ func onPools() meaning {
 }
 
 func onClasses() meaning {
-	var m meaning
+	m := meaning{annotations: []string{vip.PortVariableAnnotation}}
 	for _, role := range vip.Roles() {
 		m.annotations = append(m.annotations, role.VariableAnnotation())
 	}

@@ -228,3 +228,13 @@ func (k *class) warned(fragment string) error {
 	}
 	return fmt.Errorf("none says %q: %q", fragment, events)
 }
+
+// Where no control-plane VIP is wanted the one variable is that of ingress.
+func TestOneVariableForIngressAlone(t *testing.T) {
+	w := newWorld(t)
+	k := w.class(declares("clusterVip", text), annotated(ingress.variableKey(), "clusterVip"))
+	p := w.pool(serving(ingress, k))
+	c := w.cluster(k, annotated("vip.capi.gorizond.io/control-plane-enabled", "false"))
+	c.becomes(reason(ingress, "Allocated"), variable("clusterVip", p.address(0)), stamped(ingress, p.address(0)), noEndpoint())
+	c.rests()
+}
