@@ -72,7 +72,7 @@ func (e Evaluator) Inspect(class *clusterv1.ClusterClass, view *vip.Class, role 
 			return Finding{State: Ungated, Why: join(why, s.fault()), Patch: patch}
 		}
 	}
-	if !found.consumed() {
+	if !found.consumed() && found.off == nil {
 		return s.unconsumed()
 	}
 	finding := Finding{State: Gated, Why: s.fault(), Patch: found.patch().Name}
@@ -140,25 +140,25 @@ type judgement struct {
 	unclear *effect
 	// off is a patch that would wait, and is off for this Cluster.
 	off *effect
-	// acting names the patches that do anything with the VIP.
-	acting map[string]bool
 }
 
 func (j *judgement) consumed() bool { return j.gate != nil || j.unclear != nil }
 
 func (j *judgement) patch() *clusterv1.ClusterClassPatch {
-	if j.gate != nil {
+	switch {
+	case j.gate != nil:
 		return j.gate.patch
+	case j.unclear != nil:
+		return j.unclear.patch
 	}
-	return j.unclear.patch
+	return j.off.patch
 }
 
 func (s *subject) judge(without situation) judgement {
-	result := judgement{acting: map[string]bool{}}
+	var result judgement
 	var gates, unclears, opens []*effect
 	effects := (&simulation{subject: s, worlds: s.worlds(without)}).effects()
 	for i := range effects {
-		result.acting[effects[i].patch.Name] = true
 		switch e := &effects[i]; e.kind {
 		case waits:
 			gates = append(gates, e)

@@ -300,7 +300,7 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		{
 			name: "taken from some version on", variables: variable("clusterVip", strict),
 			patches: []clusterv1.ClusterClassPatch{on(t, onControl, `{{ semverCompare ">= 1.29" .builtin.controlPlane.version }}`, "clusterVip", "")},
-			state:   gate.Ungated, why: "is off if the version is v1.20.0", patch: "p",
+			state:   gate.Ungated, why: "is off if the version is v1.28.0", patch: "p",
 		},
 		{
 			name: "in a template that cannot be evaluated", variables: variable("clusterVip", strict),
@@ -376,7 +376,7 @@ func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
 		{"by a word of the template", vip + variable("mode", "type: string, default: none"), []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "kube-vip" }}`)}, `off unless variable mode is "kube-vip"`},
 		{"by a number", vip + variable("masters", "type: integer, minimum: 1, default: 1"), []clusterv1.ClusterClassPatch{takes(`{{ gt (int .masters) 1 }}`)}, "off unless variable masters is 2"},
 		{"by the number of replicas", vip, []clusterv1.ClusterClassPatch{on(t, onControl, `{{ gt (int .builtin.controlPlane.replicas) 1 }}`, "clusterVip", "")}, "off if the number of replicas is 1"},
-		{"by a version", vip, []clusterv1.ClusterClassPatch{takes(`{{ semverCompare "< 1.35" .builtin.cluster.topology.version }}`)}, "off unless the version is v1.20.0"},
+		{"by a version", vip, []clusterv1.ClusterClassPatch{takes(`{{ semverCompare "< 1.35" .builtin.cluster.topology.version }}`)}, "off unless the version is v1.28.0"},
 		{"by one version", vip, []clusterv1.ClusterClassPatch{takes(`{{ ne .builtin.cluster.topology.version "v1.34.1" }}`)}, "off if the version is v1.34.1"},
 		{"by what nobody can guess", vip + variable("mode", "type: string, pattern: '^[a-z]+$', default: none"), []clusterv1.ClusterClassPatch{takes(`{{ eq (len .mode) 7 }}`)}, "off for a Cluster that sets nothing else"},
 		{
@@ -391,6 +391,14 @@ func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
 		{"by default, beside a guard", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes("{{ .kubeVip }}"), on(t, onInfra, fails, "other", "")}, ""},
 		{"by a number that the schema refuses", vip + variable("masters", "type: integer, minimum: 1, maximum: 3, default: 1"), []clusterv1.ClusterClassPatch{takes(`{{ le (int .masters) 3 }}`)}, ""},
 		{"by what a rule refuses", vip + variable("mode", "type: string, default: arp, x-kubernetes-validations: [{rule: self == 'arp'}]"), []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "arp" }}`)}, ""},
+		{"by what another patch fails over", vip + variable("sw", "type: boolean, default: true"), []clusterv1.ClusterClassPatch{takes("{{ .sw }}"), on(t, onInfra, `{{ if not .sw }}{{ fail "sw must be true" }}{{ end }}`, "other", "")}, ""},
+		{"by what another patch waits over", vip + variable("sw", "type: boolean, default: true"), []clusterv1.ClusterClassPatch{takes("{{ .sw }}"), on(t, onInfra, `{{ if and (not .sw) (not .clusterVip) }}{{ fail "wait" }}{{ end }}`, "other", "")}, ""},
+		{"by a version that another patch fails over", vip, []clusterv1.ClusterClassPatch{takes(`{{ semverCompare ">= 1.33-0" .builtin.cluster.topology.version }}`), on(t, onInfra, `{{ if semverCompare "< 1.33-0" .builtin.cluster.topology.version }}{{ fail "too old" }}{{ end }}`, "other", "")}, ""},
+		{"by what the sample of a required variable may not be", vip + required("site", "type: string, pattern: '^ams[0-9]$'"), []clusterv1.ClusterClassPatch{takes(`{{ hasPrefix "ams" .site }}`)}, ""},
+		{"by a list that must not be empty", vip + required("dns", "type: array, minItems: 2, items: {type: string}"), []clusterv1.ClusterClassPatch{takes(`{{ ge (len .dns) 2 }}`)}, ""},
+		{"by a boolean with a rule", vip + variable("sw", "type: boolean, default: true, x-kubernetes-validations: [{rule: self == true}]"), []clusterv1.ClusterClassPatch{takes("{{ .sw }}")}, ""},
+		{"by a field of an object with a rule", vip + variable("lb", "type: object, default: {}, properties: {enabled: {type: boolean, default: true}}, x-kubernetes-validations: [{rule: self.enabled}]"), []clusterv1.ClusterClassPatch{takes("{{ .lb.enabled }}")}, ""},
+		{"by an empty word", vip + variable("cni", "type: string, default: calico"), []clusterv1.ClusterClassPatch{takes(`{{ if .cni }}true{{ end }}`)}, `off if variable cni is ""`},
 		{"by nothing that it names", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes(`{{ if .clusterVip }}true{{ else }}{{ fail "no VIP" }}{{ end }}`)}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -56,7 +56,7 @@ func (s *simulation) effects() []effect {
 	list := targets(s.subject.class)
 	for i := range s.subject.class.Spec.Patches {
 		patch := &s.subject.class.Spec.Patches[i]
-		if patch.External != nil || (s.subject.only != nil && !s.subject.only[patch.Name]) {
+		if patch.External != nil {
 			continue
 		}
 		for j := range list {

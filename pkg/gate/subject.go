@@ -34,8 +34,6 @@ type subject struct {
 	version  string
 	replicas float64
 	fixed    func(inputs)
-	// only names the patches that matter; nil is all.
-	only map[string]bool
 }
 
 func newSubject(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) *subject {

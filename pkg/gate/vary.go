@@ -31,26 +31,125 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 	if s.external() != "" {
 		return "", "" // which may wait then
 	}
-	if !found.consumed() {
-		if found.off == nil {
+	if found.consumed() {
+		if found.gate == nil {
 			return "", ""
 		}
-		for _, v := range s.variations(found.off.patch) {
-			if other := s.varied(v, found).judge(without); other.gate != nil && other.open == nil {
-				return s.whyOff(found.off, "unless "+v.text), found.off.patch.Name
+		for _, v := range s.variations(found.gate.patch) {
+			if off := s.varied(v).off(without); off != nil {
+				return s.whyOff(off, "if "+v.text), off.patch.Name
 			}
 		}
-		return s.whyOff(found.off, "for a Cluster that sets nothing else"), found.off.patch.Name
-	}
-	if found.gate == nil {
 		return "", ""
 	}
-	for _, v := range s.variations(found.gate.patch) {
-		if other := s.varied(v, found).judge(without); other.open == nil && !other.consumed() && other.off != nil {
-			return s.whyOff(other.off, "if "+v.text), other.off.patch.Name
+	if found.off == nil || s.off(without) == nil {
+		return "", ""
+	}
+	for _, v := range s.variations(found.off.patch) {
+		if other := s.varied(v).judge(without); other.gate != nil && other.open == nil {
+			return s.whyOff(found.off, "unless "+v.text), found.off.patch.Name
 		}
 	}
-	return "", ""
+	return s.whyOff(found.off, "for a Cluster that sets nothing else"), found.off.patch.Name
+}
+
+// off returns the patch that would wait and is off for this Cluster, if Cluster API builds
+// it then. It claims nothing of a Cluster that the class may not admit.
+func (s *subject) off(without situation) *effect {
+	found := s.judge(without)
+	if found.open != nil || found.consumed() || found.off == nil || !s.sure(found.off.patch.EnabledIf) || s.fails(without) {
+		return nil
+	}
+	return found.off
+}
+
+// fails tells whether any patch of the class fails for this Cluster, whatever it is for.
+func (s *subject) fails(without situation) bool {
+	run := &simulation{subject: s, worlds: s.worlds(without)}
+	list := targets(s.class)
+	for i := range s.class.Spec.Patches {
+		for j := range list {
+			if patch := &s.class.Spec.Patches[i]; patch.External == nil && run.failsOn(patch, &list[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// failsOn goes by the first world alone: that of the Cluster which sets as little as possible.
+func (s *simulation) failsOn(patch *clusterv1.ClusterClassPatch, to *target) bool {
+	in := s.seenBy(to)[0].without
+	for i := range patch.Definitions {
+		definition := &patch.Definitions[i]
+		if to.worker != "" || !to.matches(&definition.Selector) {
+			continue
+		}
+		s.subject.evaluator.begin(patch)
+		if on, err := in.enables(patch.EnabledIf); err != nil || !on {
+			return err != nil
+		}
+		for _, operation := range definition.JSONPatches {
+			if from := operation.ValueFrom; from != nil && from.Template != "" && operation.Op != "remove" {
+				if _, err := in.valid(from.Template); err != nil {
+					return true
+				}
+			} else if from != nil && from.Variable != "" && operation.Op != "remove" {
+				if _, err := in.lookup(from.Variable); err != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// sure tells whether the samples of the variables that the text names are values that the
+// class admits, as far as can be told without its rules.
+func (s *subject) sure(text string) bool {
+	for i := range s.class.Status.Variables {
+		variable := &s.class.Status.Variables[i]
+		if len(variable.Definitions) == 0 || variable.Name == s.name || !mentions(text, variable.Name) {
+			continue
+		}
+		definition := &variable.Definitions[0]
+		if required := definition.Required != nil && *definition.Required; required && !sureSample(&definition.Schema.OpenAPIV3Schema) {
+			return false
+		}
+	}
+	return true
+}
+
+// sureSample tells whether sampleOf makes a value that the schema takes.
+func sureSample(schema *clusterv1.JSONSchemaProps) bool {
+	switch {
+	case schema.Default != nil:
+		return true
+	case ruled(schema):
+		return false
+	case len(schema.Enum) > 0 || schema.Type == "boolean":
+		return true
+	case schema.Type == "object":
+		if schema.MinProperties != nil || schema.MaxProperties != nil {
+			return false
+		}
+		for _, name := range schema.Required {
+			if property, exists := schema.Properties[name]; !exists || !sureSample(&property) {
+				return false
+			}
+		}
+		return true
+	case schema.Type == "array":
+		return schema.MinItems == nil
+	case schema.Type == "integer" || schema.Type == "number":
+		return schema.Maximum == nil || number(schema.Maximum) >= max(1, number(schema.Minimum))
+	}
+	return schema.Pattern == "" && schema.Format == "" && schema.MaxLength == nil && number(schema.MinLength) <= 256
+}
+
+// ruled tells whether only the API server can say what the schema takes.
+func ruled(schema *clusterv1.JSONSchemaProps) bool {
+	return len(schema.XValidations)+len(schema.AllOf)+len(schema.AnyOf)+len(schema.OneOf) > 0 || schema.Not != nil
 }
 
 func (s *subject) whyOff(e *effect, when string) string {
@@ -58,10 +157,9 @@ func (s *subject) whyOff(e *effect, when string) string {
 		e.patch.Name, s.path, when, guardIt)
 }
 
-// varied is the class for that other Cluster, without the patches that do nothing with the VIP.
-func (s *subject) varied(v variation, found *judgement) *subject {
+// varied is the class for that other Cluster.
+func (s *subject) varied(v variation) *subject {
 	other := *s
-	other.only = found.acting
 	v.make(&other)
 	return &other
 }
@@ -100,7 +198,7 @@ func (s *subject) variations(patch *clusterv1.ClusterClassPatch) (list []variati
 
 // choices lists the values that a template may ask for at the path.
 func (s *subject) choices(path string, schema *clusterv1.JSONSchemaProps, text string, depth int) (list []variation) {
-	if path == s.path || path == s.other() || depth == 0 || !mentions(text, path) {
+	if path == s.path || path == s.other() || depth == 0 || !mentions(text, path) || ruled(schema) {
 		return nil
 	}
 	if schema.Type == "object" {
@@ -131,14 +229,11 @@ var (
 // valuesOf lists values of the schema that differ for a template: both of a boolean, some
 // of an enum, and the words of the template itself. What only rules can tell is left out.
 func valuesOf(schema *clusterv1.JSONSchemaProps, text string) []any {
-	ruled := len(schema.XValidations)+len(schema.AllOf)+len(schema.AnyOf)+len(schema.OneOf) > 0 || schema.Not != nil
 	switch {
 	case len(schema.Enum) > 0:
 		return choicesOf(schema, text)
 	case schema.Type == "boolean":
 		return []any{false, true}
-	case ruled:
-		return nil
 	case schema.Type == "integer" || schema.Type == "number":
 		return numbersOf(schema)
 	case schema.Type == "string" && schema.Pattern == "" && schema.Format == "":
@@ -173,7 +268,7 @@ func numbersOf(schema *clusterv1.JSONSchemaProps) (values []any) {
 }
 
 func wordsOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
-	words := []string{"sample"}
+	words := []string{"sample", ""}
 	for _, match := range literal.FindAllStringSubmatch(text, -1) {
 		words = append(words, match[1]+match[2])
 	}
@@ -193,7 +288,7 @@ func (s *subject) versions(text string) []string {
 		return admitted
 	}
 	suffix := versionSuffix(s.class)
-	list := []string{"v1.20.0" + suffix, "v1.99.0" + suffix}
+	list := []string{"v1.28.0" + suffix, "v1.99.0" + suffix}
 	for _, version := range versionText.FindAllString(text, -1) {
 		if strings.Count(version, ".") == 1 {
 			version += ".0"

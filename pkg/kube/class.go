@@ -118,6 +118,9 @@ func near(c *clusterv1.ClusterClass, name string) string {
 	for i := range c.Status.Variables {
 		other := c.Status.Variables[i].Name
 		isUsed := slices.ContainsFunc(used, func(path string) bool { return path == other || strings.HasPrefix(path, other+".") })
+		if definitions := c.Status.Variables[i].Definitions; len(definitions) == 0 || definitions[0].Schema.OpenAPIV3Schema.Type != "string" {
+			continue // no address can be written to it
+		}
 		if !isUsed && strings.EqualFold(plain.Replace(other), plain.Replace(name)) {
 			return other
 		}

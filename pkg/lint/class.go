@@ -100,7 +100,9 @@ func (l *linter) checkRole(c *class, role vip.Role) {
 	found, variable := c.gates[role], c.view.Roles[role]
 	switch {
 	case !variable.Declared && l.checkUndeclared(c, role):
-	case variable.Problem != "", variable.Shared, variable.Near != "" && found.State != gate.Unconcerned:
+	case variable.Near != "" && found.State != gate.Unconcerned:
+		l.add(c.object, c.variableLine(role), Warning, ClassVariable, "%s: %s", role, found.Why)
+	case variable.Problem != "", variable.Shared:
 		l.add(c.object, c.variableLine(role), Error, ClassVariable, "%s: %s", role, found.Why)
 	case c.external(found.Patch):
 		l.add(c.object, c.patchLine(found.Patch), Info, ClassExternal, "%s: %s", role, found.Why)

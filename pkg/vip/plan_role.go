@@ -36,6 +36,9 @@ func view(s *Snapshot, role Role, patch *patch) *roleView {
 		v.variable.Declared = false // for this role: nothing is written there, nor read
 		return v
 	}
+	if role == ControlPlane && s.Class.Roles[Ingress].Shared && s.Cluster.disabled(role) {
+		return v // the variable is that of ingress then
+	}
 	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default {
 		v.value = ""
 	}
