@@ -92,6 +92,9 @@ func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []eff
 	worlds := s.seenBy(to)
 	base := effect{patch: patch, worker: to.owner()}
 	effects, goOn := enabling(&base, worlds, s.subject)
+	if len(effects) == 1 && effects[0].kind == switchedOn && missesValue(values, worlds) {
+		effects[0].kind = waits // it is on, and has nothing to take
+	}
 	if !goOn {
 		return effects
 	}
@@ -133,6 +136,22 @@ func enabling(base *effect, worlds []world, subject *subject) (effects []effect,
 		return nil, strings.Contains(enabledIf, "{{")
 	}
 	return nil, true
+}
+
+// missesValue tells whether one of the values cannot be had without the VIP.
+func missesValue(values []*clusterv1.JSONPatch, worlds []world) bool {
+	for _, operation := range values {
+		var err error
+		if from := operation.ValueFrom; from.Template != "" {
+			_, err = worlds[0].without.valid(from.Template)
+		} else {
+			_, err = worlds[0].without.lookup(from.Variable)
+		}
+		if err != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // take evaluates one value of a patch that is on.

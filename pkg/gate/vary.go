@@ -36,7 +36,11 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 			return "", ""
 		}
 		for _, v := range s.variations(found.gate.patch) {
-			if off := s.varied(v).off(without); off != nil {
+			other := s.varied(v)
+			if open := other.open(without); open != nil {
+				return "if " + v.text + ", " + s.whyOpen(open, without), open.patch.Name
+			}
+			if off := other.off(without); off != nil {
 				return s.whyOff(off, "if "+v.text), off.patch.Name
 			}
 		}
@@ -61,6 +65,15 @@ func (s *subject) off(without situation) *effect {
 		return nil
 	}
 	return found.off
+}
+
+// open returns a patch that takes no VIP, where nothing waits for this Cluster's.
+func (s *subject) open(without situation) *effect {
+	found := s.judge(without)
+	if found.open == nil || found.open.off || found.consumed() || !s.sure(found.open.patch.EnabledIf) || s.fails(without) {
+		return nil
+	}
+	return found.open
 }
 
 // fails tells whether any patch of the class fails for this Cluster, whatever it is for.

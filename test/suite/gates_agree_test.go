@@ -20,7 +20,7 @@ import (
 
 var (
 	gateSeed    = flag.Uint64("gate-seed", 1, "of the classes that TestWhatIsSaidOfGatesIsSo makes")
-	gateClasses = flag.Int("gate-classes", 300, "how many classes TestWhatIsSaidOfGatesIsSo makes")
+	gateClasses = flag.Int("gate-classes", 100, "how many classes TestWhatIsSaidOfGatesIsSo makes")
 )
 
 // What lint says of a class is what Cluster API does with its Clusters: it builds none of
@@ -88,7 +88,7 @@ func (w *world) lintGates(classes []*class) map[string]string {
 	said := map[string]string{}
 	for line := range strings.Lines(output) {
 		if _, finding, found := strings.Cut(line, "[class-gate] ClusterClass "); found {
-			name, why, _ := strings.Cut(finding, ": ")
+			name, why, _ := strings.Cut(strings.TrimPrefix(finding, w.namespace+"/"), ": ")
 			said[name] = strings.TrimSpace(why)
 		}
 		if strings.Contains(line, "[class-unclear]") {
