@@ -209,7 +209,7 @@ func (a *Allocator) SetPool(ref vip.PoolRef, current *Pool) (wake []string) {
 	for claim := range a.refusals {
 		wake = append(wake, a.admits(claim, ref)...)
 	}
-	able := p.seen && !p.Idle && !p.full()
+	able := p.binds()
 	p.Pool, p.seen = Pool{}, current != nil
 	if current != nil {
 		p.Pool = *current

@@ -141,13 +141,7 @@ func enabling(base *effect, worlds []world, subject *subject) (effects []effect,
 // missesValue tells whether one of the values cannot be had without the VIP.
 func missesValue(values []*clusterv1.JSONPatch, worlds []world) bool {
 	for _, operation := range values {
-		var err error
-		if from := operation.ValueFrom; from.Template != "" {
-			_, err = worlds[0].without.valid(from.Template)
-		} else {
-			_, err = worlds[0].without.lookup(from.Variable)
-		}
-		if err != nil {
+		if _, err := worlds[0].without.valueFrom(operation.ValueFrom); err != nil {
 			return true
 		}
 	}
@@ -157,13 +151,11 @@ func missesValue(values []*clusterv1.JSONPatch, worlds []world) bool {
 // take evaluates one value of a patch that is on.
 func (s *simulation) take(base effect, jsonPatch *clusterv1.JSONPatch, to *target, worlds []world) (e effect, acts bool) {
 	from := jsonPatch.ValueFrom
-	read, other := func(in inputs) (string, error) { return in.valueOf(from.Variable) }, takesOther
-	mentioned := touches(from.Variable, s.subject.path)
+	other, mentioned := takesOther, touches(from.Variable, s.subject.path)
 	if from.Template != "" {
-		read, other = func(in inputs) (string, error) { return in.valid(from.Template) }, rendersOther
-		mentioned = s.subject.mentionedIn(from.Template)
+		other, mentioned = rendersOther, s.subject.mentionedIn(from.Template)
 	}
-	result := compare(worlds, read)
+	result := compare(worlds, func(in inputs) (string, error) { return in.valueFrom(from) })
 	switch {
 	case result.unknown != nil:
 		base.kind, base.err = unclear, result.unknown
@@ -230,6 +222,14 @@ func compare(worlds []world, read func(inputs) (string, error)) comparison {
 		}
 	}
 	return c
+}
+
+// valueFrom evaluates what a patch takes its value from.
+func (in inputs) valueFrom(from *clusterv1.JSONPatchValue) (string, error) {
+	if from.Template != "" {
+		return in.valid(from.Template)
+	}
+	return in.valueOf(from.Variable)
 }
 
 func (in inputs) valueOf(variable string) (string, error) {

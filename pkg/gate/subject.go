@@ -105,7 +105,7 @@ func (s *subject) fields() []string {
 
 // mustExist tells whether Cluster API refuses a Cluster without the variable.
 func (s *subject) mustExist() bool {
-	return s.definition != nil && s.definition.Required != nil && *s.definition.Required && s.schema().Default == nil
+	return s.definition != nil && isRequired(s.definition) && s.schema().Default == nil
 }
 
 // demands tells whether the object that holds the VIP must have it, and lists the
@@ -259,8 +259,7 @@ func (s *subject) surroundings(full, published bool) inputs {
 		}
 		definition := &variable.Definitions[0]
 		schema := &definition.Schema.OpenAPIV3Schema
-		required := definition.Required != nil && *definition.Required
-		if full || required || schema.Default != nil {
+		if full || isRequired(definition) || schema.Default != nil {
 			in[variable.Name] = sampleOf(schema, full)
 		}
 	}
@@ -280,6 +279,10 @@ func (s *subject) surroundings(full, published bool) inputs {
 	}
 	in["builtin"] = map[string]any{"cluster": builtin}
 	return in
+}
+
+func isRequired(definition *clusterv1.ClusterClassStatusVariableDefinition) bool {
+	return definition.Required != nil && *definition.Required
 }
 
 // inline tells whether patches in the class see the variable: Cluster API shows to

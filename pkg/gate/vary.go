@@ -37,16 +37,18 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 		}
 		for _, v := range s.variations(found.gate.patch) {
 			other := s.varied(v)
-			if open := other.open(without); open != nil {
-				return "if " + v.text + ", " + s.whyOpen(open, without), open.patch.Name
-			}
-			if off := other.off(without); off != nil {
-				return s.whyOff(off, "if "+v.text), off.patch.Name
+			built := other.judge(without)
+			switch e := other.builder(&built, without); {
+			case e == nil:
+			case e == built.open:
+				return "if " + v.text + ", " + s.whyOpen(e, without), e.patch.Name
+			default:
+				return s.whyOff(e, "if "+v.text), e.patch.Name
 			}
 		}
 		return "", ""
 	}
-	if found.off == nil || s.off(without) == nil {
+	if found.off == nil || s.builder(found, without) == nil {
 		return "", ""
 	}
 	for _, v := range s.variations(found.off.patch) {
@@ -57,23 +59,18 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 	return s.whyOff(found.off, "for a Cluster that sets nothing else"), found.off.patch.Name
 }
 
-// off returns the patch that would wait and is off for this Cluster, if Cluster API builds
-// it then. It claims nothing of a Cluster that the class may not admit.
-func (s *subject) off(without situation) *effect {
-	found := s.judge(without)
-	if found.open != nil || found.consumed() || found.off == nil || !s.sure(found.off.patch.EnabledIf) || s.fails(without) {
+// builder returns the patch for which Cluster API builds this Cluster without its VIP: one
+// that takes no VIP, or that would wait and is off. It claims nothing of a Cluster that the
+// class may not admit.
+func (s *subject) builder(found *judgement, without situation) *effect {
+	e := found.off
+	if found.open != nil {
+		e = found.open
+	}
+	if e == nil || found.consumed() || (e == found.open && e.off) || !s.sure(e.patch.EnabledIf) || s.fails(without) {
 		return nil
 	}
-	return found.off
-}
-
-// open returns a patch that takes no VIP, where nothing waits for this Cluster's.
-func (s *subject) open(without situation) *effect {
-	found := s.judge(without)
-	if found.open == nil || found.open.off || found.consumed() || !s.sure(found.open.patch.EnabledIf) || s.fails(without) {
-		return nil
-	}
-	return found.open
+	return e
 }
 
 // fails tells whether any patch of the class fails for this Cluster, whatever it is for.
@@ -103,14 +100,11 @@ func (s *simulation) failsOn(patch *clusterv1.ClusterClassPatch, to *target) boo
 			return err != nil
 		}
 		for _, operation := range definition.JSONPatches {
-			if from := operation.ValueFrom; from != nil && from.Template != "" && operation.Op != "remove" {
-				if _, err := in.valid(from.Template); err != nil {
-					return true
-				}
-			} else if from != nil && from.Variable != "" && operation.Op != "remove" {
-				if _, err := in.lookup(from.Variable); err != nil {
-					return true
-				}
+			if operation.ValueFrom == nil || operation.Op == "remove" {
+				continue
+			}
+			if _, err := in.valueFrom(operation.ValueFrom); err != nil {
+				return true
 			}
 		}
 	}
@@ -125,8 +119,7 @@ func (s *subject) sure(text string) bool {
 		if len(variable.Definitions) == 0 || variable.Name == s.name || !mentions(text, variable.Name) {
 			continue
 		}
-		definition := &variable.Definitions[0]
-		if required := definition.Required != nil && *definition.Required; required && !sureSample(&definition.Schema.OpenAPIV3Schema) {
+		if definition := &variable.Definitions[0]; isRequired(definition) && !sureSample(&definition.Schema.OpenAPIV3Schema) {
 			return false
 		}
 	}
@@ -201,7 +194,7 @@ func (s *subject) variations(patch *clusterv1.ClusterClassPatch) (list []variati
 			continue
 		}
 		definition := &variable.Definitions[0]
-		if required := definition.Required != nil && *definition.Required; !required && definition.Schema.OpenAPIV3Schema.Default == nil && variable.Name != s.name && variable.Name != otherName {
+		if !isRequired(definition) && definition.Schema.OpenAPIV3Schema.Default == nil && variable.Name != s.name && variable.Name != otherName {
 			list = append(list, variation{fmt.Sprintf("variable %s is absent", variable.Name), func(s *subject) { s.fixed = func(in inputs) { delete(in, variable.Name) } }})
 		}
 		list = append(list, s.choices(variable.Name, &definition.Schema.OpenAPIV3Schema, text, maxDepth)...)

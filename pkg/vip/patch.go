@@ -20,8 +20,6 @@ type patch struct {
 	// reads are the paths of the variables that the decision was read from.
 	reads   []string
 	noInfra bool
-	// readsPort says that the port of the cluster network was read.
-	readsPort bool
 	// lifts ends the pause of a held Cluster.
 	lifts bool
 }
@@ -50,6 +48,9 @@ func (p *patch) size() int {
 }
 
 func (p *patch) setEndpoint(endpoint Endpoint) { p.endpoint, p.writesEndpoint = endpoint, true }
+
+// derivesPort tells whether the endpoint gets a port that the Cluster did not state.
+func (p *patch) derivesPort() bool { return p.writesEndpoint && p.cluster.Endpoint.Port == 0 }
 
 func (p *patch) setAnnotation(key, value string) {
 	change(p.annotations, p.cluster.Annotations, key, &value)
@@ -98,7 +99,7 @@ func (p *patch) ops() []PatchOp {
 	if p.noInfra {
 		w.test("/spec/infrastructureRef", nil)
 	}
-	if p.readsPort && p.cluster.APIServerPort != 0 {
+	if p.derivesPort() && p.cluster.APIServerPort != 0 {
 		w.test("/spec/clusterNetwork/apiServerPort", p.cluster.APIServerPort)
 	}
 	p.metadataOps(w)

@@ -10,20 +10,14 @@ func (v *roleView) fillEndpoint(value string, mayWriteHost bool) {
 	endpoint := v.Cluster.Endpoint
 	switch {
 	case endpoint.Host == "" && mayWriteHost:
-		v.patch.setEndpoint(Endpoint{Host: value, Port: v.derivePort()})
+		v.patch.setEndpoint(Endpoint{Host: value, Port: v.endpointPort()})
 	case endpoint.Host != "" && endpoint.Port == 0:
-		v.patch.setEndpoint(Endpoint{Host: endpoint.Host, Port: v.derivePort()})
+		v.patch.setEndpoint(Endpoint{Host: endpoint.Host, Port: v.endpointPort()})
+	}
+	if v.patch.derivesPort() {
+		v.patch.reads = append(v.patch.reads, v.portBeside(), v.Class.Port.Variable)
 	}
 	v.comparePorts()
-}
-
-// derivePort is endpointPort; the patch depends on what that was read from.
-func (v *roleView) derivePort() int32 {
-	if v.Cluster.Endpoint.Port == 0 {
-		v.patch.reads = append(v.patch.reads, v.portBeside(), v.Class.Port.Variable)
-		v.patch.readsPort = true
-	}
-	return v.endpointPort()
 }
 
 // endpointPort is the port of the endpoint: the one that it has, which is never changed,
