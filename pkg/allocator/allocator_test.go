@@ -406,6 +406,21 @@ func TestClaimsThatComeAndGoAreNoBurst(t *testing.T) {
 	})
 }
 
+// Claims that are not bound for a minute are no burst, whatever the provider does for others.
+func TestOldClaimsAreNoBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := roomy("p")
+		burst(a, 20)
+		time.Sleep(time.Minute)
+		a.Tick()
+		a.SetClaim("other", "vip-cp-y", nil, pending("p"), false)
+		a.SetClaim("other", "vip-cp-y", pending("p"), &allocator.Claim{Pool: poolRef("p"), Ours: true, Bound: true}, true)
+		if !a.Publish("ns/x", vip.PoolRef{}, poolRef("p")) {
+			t.Error("a Cluster waits for them")
+		}
+	})
+}
+
 // Claims that are seen before their pool, as after a start, are a burst once it is.
 func TestClaimsThatAreSeenBeforeTheirPool(t *testing.T) {
 	a := allocator.New()

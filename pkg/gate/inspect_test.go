@@ -399,6 +399,15 @@ func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
 		{"by a boolean with a rule", vip + variable("sw", "type: boolean, default: true, x-kubernetes-validations: [{rule: self == true}]"), []clusterv1.ClusterClassPatch{takes("{{ .sw }}")}, ""},
 		{"by a field of an object with a rule", vip + variable("lb", "type: object, default: {}, properties: {enabled: {type: boolean, default: true}}, x-kubernetes-validations: [{rule: self.enabled}]"), []clusterv1.ClusterClassPatch{takes("{{ .lb.enabled }}")}, ""},
 		{"by an empty word", vip + variable("cni", "type: string, default: calico"), []clusterv1.ClusterClassPatch{takes(`{{ if .cni }}true{{ end }}`)}, `off if variable cni is ""`},
+		{
+			"by a mode, for which another one renders without the VIP", vip + variable("mode", "type: string, enum: [arp, bgp], default: arp"),
+			[]clusterv1.ClusterClassPatch{takes(`{{ eq .mode "arp" }}`), on(t, onInfra, `{{ ne .mode "arp" }}`, "", "{{ .clusterVip }}")}, `if variable mode is "bgp", a template of patch p2 renders`,
+		},
+		{
+			"by a switch, beside one that is off as well", vip + variable("sw", "type: boolean, default: true") + variable("mode", "type: string, enum: [arp, bgp], default: arp"),
+			[]clusterv1.ClusterClassPatch{takes(`{{ .sw }}`), on(t, onInfra, `{{ eq .mode "bgp" }}`, "", "{{ .clusterVip }}")}, "patch p, which takes variable clusterVip, is off if variable sw is false",
+		},
+		{"once the VIP is there, which it takes", vip, []clusterv1.ClusterClassPatch{takes(`{{ if not .clusterVip }}true{{ end }}`)}, ""},
 		{"by nothing that it names", vip + variable("kubeVip", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{takes(`{{ if .clusterVip }}true{{ else }}{{ fail "no VIP" }}{{ end }}`)}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

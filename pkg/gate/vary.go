@@ -63,11 +63,11 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 // that takes no VIP, or that would wait and is off. It claims nothing of a Cluster that the
 // class may not admit.
 func (s *subject) builder(found *judgement, without situation) *effect {
-	e := found.off
-	if found.open != nil {
-		e = found.open
+	e := found.open
+	if e == nil || e.off {
+		e = found.off
 	}
-	if e == nil || found.consumed() || (e == found.open && e.off) || !s.sure(e.patch.EnabledIf) || s.fails(without) {
+	if e == nil || found.consumed() || !s.sure(e.patch.EnabledIf) || s.fails(without) {
 		return nil
 	}
 	return e
