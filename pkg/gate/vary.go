@@ -38,13 +38,14 @@ func (s *subject) switchedOff(found *judgement, without situation) (why, patch s
 		for _, v := range s.variations(found.gate.patch) {
 			other := s.varied(v)
 			built := other.judge(without)
-			switch e := other.builder(&built, without); {
-			case e == nil:
-			case e == built.open:
-				return "if " + v.text + ", " + s.whyOpen(e, without), e.patch.Name
-			default:
-				return s.whyOff(e, "if "+v.text), e.patch.Name
+			e := other.builder(&built, without)
+			if e == nil {
+				continue
 			}
+			if e == built.open {
+				return "if " + v.text + ", " + s.whyOpen(e, without), e.patch.Name
+			}
+			return s.whyOff(e, "if "+v.text), e.patch.Name
 		}
 		return "", ""
 	}
