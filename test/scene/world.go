@@ -19,7 +19,8 @@ var (
 	foreign    = regexp.MustCompile(`[^a-z0-9]+`)
 )
 
-// Namespace makes a namespace named after the test, with labels in YAML.
+// Namespace makes a namespace named after the test, with labels in YAML. A test that
+// fails tells what is in it.
 func (s *Scene) Namespace(t *testing.T, labels string) string {
 	t.Helper()
 	const limit = 40
@@ -27,6 +28,11 @@ func (s *Scene) Namespace(t *testing.T, labels string) string {
 	name = strings.Trim(name[:min(len(name), limit)], "-")
 	name = fmt.Sprintf("%s-%d", name, namespaces.Add(1))
 	s.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: "+name+", labels: {"+labels+"}}}")
+	t.Cleanup(func() {
+		if t.Failed() {
+			s.tell(t, name)
+		}
+	})
 	return name
 }
 
