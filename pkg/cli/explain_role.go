@@ -75,8 +75,12 @@ func (e *explainer) fromCondition(role vip.Role, r *Role) {
 // todo lists what the controller does for the outcome, in its order.
 func todo(outcome *vip.Outcome, claim *Claim) []string {
 	var steps []string
-	if outcome.TakeBack {
+	switch {
+	case !outcome.Pin.IsValid() || !outcome.Ensure:
+	case outcome.Reason == vip.ClaimLost:
 		steps = append(steps, "take "+outcome.Address+" back from "+outcome.Pool.String())
+	default:
+		steps = append(steps, "make IPAddress "+outcome.ClaimName+" of "+outcome.Pin.Unmap().String()+", which nobody uses")
 	}
 	switch {
 	case outcome.Ensure && claim == nil:

@@ -95,9 +95,9 @@ func (h *handler) patchCluster(p *pass) error {
 	return h.failed(p, err)
 }
 
-// send makes the Leases that the decision needs, and then sends the patch.
+// send makes sure of the addresses that the patch publishes, and then sends it.
 func (h *handler) send(p *pass) error {
-	leaseErr := h.acquireLeases(p)
+	leaseErr := errors.Join(h.verify(p), h.acquireLeases(p))
 	if len(p.decision.Patch) == 0 {
 		return leaseErr
 	}

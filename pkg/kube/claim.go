@@ -39,6 +39,7 @@ func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip
 		view.Address = &vip.Address{
 			Name: address.Name, Text: address.Spec.Address, Claim: address.Spec.ClaimRef.Name,
 			Pool: scope.Ref(address.Spec.PoolRef, address.Namespace), Deleting: !address.DeletionTimestamp.IsZero(),
+			Pinned: OwnedBy(address.OwnerReferences, cluster.UID),
 		}
 	}
 	view.Outdated = outdated(claim, desiredMeta(claim, cluster, role))

@@ -52,11 +52,12 @@ func NewReader(l Listed) (*Reader, error) {
 	o.addIndexers()
 	for _, pool := range l.Pools.List() {
 		room := pool.Room()
-		if room.Reported {
-			// Whoever lists may not see all addresses, but the provider has counted them.
-			room.Holds = nil
-		}
+		// Whoever lists may not see all addresses, but the provider has counted them.
+		room.Counted = room.Reported
 		o.Allocator.SetPool(pool.Ref, room)
+	}
+	for _, cluster := range l.Clusters {
+		o.Allocator.SetCluster(nil, AddressesOf(cluster))
 	}
 	for _, claim := range l.Claims {
 		o.Allocator.SetClaim(claim.Namespace, claim.Name, nil, kube.ClaimRoom(claim), false)

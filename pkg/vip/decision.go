@@ -1,6 +1,9 @@
 package vip
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Decision is what is to be done for a Cluster, and why.
 type Decision struct {
@@ -50,11 +53,14 @@ type Outcome struct {
 	Pool PoolRef
 	// Ensure asks for the role's claim to exist on Pool, with today's labels and owner.
 	Ensure bool
-	// TakeBack asks for the IPAddress that the lost claim had, before Ensure makes
-	// the claim anew: its provider then binds the claim to that very address.
-	TakeBack bool
+	// Pin is the address that the claim which Ensure makes is to get; invalid if any will do.
+	// Its IPAddress is made first, and the provider then binds the claim to it.
+	Pin netip.Addr
 	// Lease asks for the Lease of Address to be ours before Patch is sent.
 	Lease bool
+	// Verify asks for proof that nobody else has an IPAddress of Address before Patch is sent:
+	// the provider that found ours goes by what it had seen of others.
+	Verify bool
 	// Release names a claim to delete, with preconditions.
 	Release *Claim
 	// Waiting says that a pool event could end this outcome.

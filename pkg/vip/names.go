@@ -16,13 +16,25 @@ const (
 	PoolNamespacesKey = Prefix + "namespaces"
 	// PoolPriorityKey ranks pools, higher first (annotation).
 	PoolPriorityKey = Prefix + "priority"
+	// PoolBookKey with the value "false" keeps VIPs that people typed from being booked in
+	// the pool (annotation).
+	PoolBookKey = Prefix + "book-manual"
 )
+
+// ManualLabel on an IPAddress with the value "true" says that it books a VIP that somebody typed.
+const ManualLabel = Prefix + "manual"
+
+// ReservedUntilAnnotation on a claim says until when, in RFC 3339, it waits for its Cluster.
+const ReservedUntilAnnotation = Prefix + "reserved-until"
 
 // Keys on Clusters that do not depend on a role.
 const (
 	// BackfillAnnotation with the value "true" lets variables be filled on a
 	// Cluster that already has infrastructure.
 	BackfillAnnotation = Prefix + "backfill"
+	// WrittenForAnnotation names the Cluster that our annotations were written for, as
+	// namespace/name: on a copy of its manifest they name another one.
+	WrittenForAnnotation = Prefix + "written-for"
 	// HeldAnnotation marks a Cluster that our own admission policy paused.
 	HeldAnnotation = Prefix + "held"
 )
@@ -104,6 +116,22 @@ func (r Role) claimPrefix() string {
 
 // ClaimName is the name of the role's claim for the Cluster of that name.
 func (r Role) ClaimName(cluster string) string { return r.claimPrefix() + cluster }
+
+// BookingName is the name of the IPAddress that books a typed VIP of the role for the
+// Cluster of that name.
+func (r Role) BookingName(cluster string) string {
+	return "vip-manual-" + strings.TrimPrefix(r.claimPrefix(), "vip-") + cluster
+}
+
+// ParseBookingName leads from an IPAddress's name to the Cluster and role that it books
+// an address for; ok is false for a name that no booking has.
+func ParseBookingName(name string) (cluster string, role Role, ok bool) {
+	rest, found := strings.CutPrefix(name, "vip-manual-")
+	if !found {
+		return "", "", false
+	}
+	return ParseClaimName("vip-" + rest)
+}
 
 // ParseClaimName leads from a claim's name to the Cluster and role that it
 // belongs to; ok is false for a name that is not one of ours.

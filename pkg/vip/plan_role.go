@@ -155,9 +155,9 @@ func (v *roleView) planClaimed() *Outcome {
 	}
 	if !v.published(address) {
 		if outcome := v.refuse(address); outcome != nil {
-			return outcome
+			return v.giveUp(outcome)
 		}
-		v.out.Lease = v.claim.Contested && !v.claim.LeaseHeld
+		v.out.Lease, v.out.Verify = v.claim.Contested && !v.claim.LeaseHeld, v.claim.Address.Pinned
 	}
 	return v.publish(address)
 }
@@ -199,6 +199,7 @@ func (v *roleView) refuse(address string) *Outcome {
 		}
 		if v.variable.Admits != nil {
 			if err := v.variable.Admits(address); err != nil {
+				v.out.Waiting = true
 				return v.out.set(VariableRefused, "variable %s of ClusterClass %s refuses %s: %v", v.variable.Path, v.Cluster.Class, address, err)
 			}
 		}
@@ -207,6 +208,26 @@ func (v *roleView) refuse(address string) *Outcome {
 		}
 	}
 	return nil
+}
+
+// giveUp has a claim whose address must not be published replaced by one that is certain to
+// get another: on another pool, or pinned. A paused pool would not release it.
+func (v *roleView) giveUp(refused *Outcome) *Outcome {
+	pool := v.pool(v.claim.Pool)
+	if !refused.Waiting || v.inUse(v.claim) || (pool != nil && pool.Paused) {
+		return refused
+	}
+	v.out.Want = &Want{Role: v.role, Claim: v.claim.Name, Candidates: Candidates(v.Snapshot, v.role), Refused: v.claim.Pool}
+	placement := v.Placements[v.role]
+	if placement.Pool == (PoolRef{}) {
+		return refused
+	}
+	v.release()
+	to := "one on " + placement.Pool.String()
+	if placement.Pool == v.claim.Pool {
+		to = "one for another address"
+	}
+	return v.out.set(ClaimMoved, "%s; the claim is replaced by %s", refused.Message, to)
 }
 
 // publish brings the claim's address to every place where it belongs.

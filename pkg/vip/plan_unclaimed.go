@@ -41,7 +41,7 @@ func (v *roleView) planLost() *Outcome {
 		return v.out
 	}
 	pool, possible := v.Recoveries[v.role]
-	if !possible {
+	if !possible || !key.IsValid() {
 		v.out.Waiting = true
 		v.out.Message += "; no pool that serves this Cluster can give it back"
 		return v.out
@@ -53,8 +53,8 @@ func (v *roleView) planLost() *Outcome {
 		v.out.Message += fmt.Sprintf("; another claim on %s is about to get it", pool)
 		return v.out
 	}
-	v.out.Pool, v.out.TakeBack = pool, asked && !placement.Made
-	v.out.Ensure = v.out.TakeBack
+	v.out.Pool, v.out.Pin = pool, key
+	v.out.Ensure = asked && !placement.Made
 	v.out.Message += fmt.Sprintf("; it is being taken back from %s", pool)
 	return v.out
 }
@@ -106,6 +106,10 @@ func (v *roleView) until() string {
 func (v *roleView) planNew() *Outcome {
 	candidates := Candidates(v.Snapshot, v.role)
 	v.out.Want = &Want{Role: v.role, Claim: v.out.ClaimName, Candidates: candidates}
+	if started, begun := v.Started[v.role]; begun && v.pool(started.Pool) != nil {
+		// Another address would leave this one behind.
+		v.out.Want.Candidates, v.out.Want.Pin = []Candidate{{Pool: v.pool(started.Pool)}}, started.Key
+	}
 	placement, asked := v.Placements[v.role]
 	if asked {
 		candidates = placement.Candidates
@@ -113,7 +117,7 @@ func (v *roleView) planNew() *Outcome {
 	v.out.Waiting = refusedByClass(candidates)
 	switch {
 	case placement.Pool != (PoolRef{}):
-		v.out.Pool, v.out.Ensure = placement.Pool, !placement.Made
+		v.out.Pool, v.out.Pin, v.out.Ensure = placement.Pool, placement.Pin, !placement.Made
 		return v.out.set(ClaimPending, "waiting for an address from %s", placement.Pool)
 	case !asked && usable(candidates):
 		return v.out.set(ClaimPending, "waiting for an address")

@@ -69,6 +69,13 @@ const (
 // PoolsOverlap is reported on pools: two of them could hand out one address.
 const PoolsOverlap Reason = "PoolsOverlap"
 
+// Booked and NotBooked are reported on Clusters, beside the roles: a VIP that somebody typed
+// is kept in a pool that could hand it out, or could not be yet.
+const (
+	Booked    Reason = "Booked"
+	NotBooked Reason = "NotBooked"
+)
+
 // ValuesDiffer is a note: the Cluster names another address in one of its places.
 const ValuesDiffer Reason = "ValuesDiffer"
 
@@ -107,7 +114,7 @@ func (r Reason) Ready() bool {
 // Warning tells whether somebody should look: its event is a warning.
 func (r Reason) Warning() bool {
 	switch r {
-	case Allocated, Manual, Disabled, ClaimPending, ClaimMoved, ClassNotReady, NoTarget:
+	case Allocated, Manual, Disabled, ClaimPending, ClaimMoved, ClassNotReady, NoTarget, Booked:
 		return false
 	}
 	return true

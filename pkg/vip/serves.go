@@ -17,6 +17,8 @@ type Serves struct {
 	Namespaces []string
 	// Priority ranks the pool, higher first.
 	Priority int
+	// Unbooked says that VIPs which somebody typed are not booked in it.
+	Unbooked bool
 	// Err says which key of the pool is malformed. Such a pool serves nobody.
 	Err error
 }
@@ -58,7 +60,7 @@ func HasPoolKeys(labels, annotations map[string]string) bool {
 // the result even if Err is set, so that a Cluster can be told which malformed
 // pool would have served it.
 func ParseServes(labels, annotations map[string]string) Serves {
-	var s Serves
+	s := Serves{Unbooked: strings.TrimSpace(annotations[PoolBookKey]) == "false"}
 	var errs []error
 	for _, entry := range poolList(PoolClassKey, labels, annotations, &errs) {
 		class, err := parseClassEntry(entry)

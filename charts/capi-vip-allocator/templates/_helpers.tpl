@@ -31,10 +31,11 @@ capi-vip-allocator-writer
 - apiGroups: [ipam.cluster.x-k8s.io]
   resources: [ipaddressclaims]
   verbs: [create, patch, delete]
-# A VIP whose claim was lost is taken back through its IPAddress.
+# A claim is bound to the IPAddress that was made for it, and a VIP that somebody typed is
+# booked by one, which is deleted when the VIP changes.
 - apiGroups: [ipam.cluster.x-k8s.io]
   resources: [ipaddresses]
-  verbs: [create]
+  verbs: [create, delete]
 {{- end }}
 
 {{/* The policy, its binding, and the ConfigMap that switches it. */}}
