@@ -63,6 +63,7 @@ func TestExplanations(t *testing.T) {
 			s.set(web, nil, "spec", "controlPlaneEndpoint")
 			s.set(web, nil, "spec", "topology", "variables")
 			s.set(cpClaim, nil, "metadata", "ownerReferences")
+			s.set(cpClaim, nil, "metadata", "labels", "cluster.x-k8s.io/cluster-name")
 		},
 		"patch-refused": func(s *scene) {
 			s.set(web, nil, "metadata", "annotations")

@@ -22,7 +22,7 @@ const retryRefused = 30 * time.Second
 // time; then the Cluster; then what is to change of bound claims. An error
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
-	errs := h.makeClaims(p)
+	errs := append(h.makeClaims(p), h.adopt(p))
 	p.acts = errors.Join(errs...) == nil
 	if !h.publishes(p) {
 		h.expectations.decided(p.key, &p.decision)

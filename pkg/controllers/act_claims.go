@@ -26,6 +26,23 @@ func (h *handler) makeClaims(p *pass) []error {
 	return h.ensureClaims(p, func(claim *vip.Claim) bool { return !isBound(claim) })
 }
 
+// adopt makes claims the Cluster's that have no owner.
+func (h *handler) adopt(p *pass) error {
+	var errs []error
+	for role, outcome := range p.decision.Roles {
+		if !outcome.Adopt {
+			continue
+		}
+		err := h.claims.Adopt(h.ctx, &p.snapshot.Cluster, p.snapshot.Claims[role])
+		if err == nil {
+			h.log(p.key, outcome).Info("Adopted a claim that had no owner")
+		} else if !apierrors.IsInvalid(err) && !apierrors.IsNotFound(err) { // else its own event tells
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // updateClaims brings bound claims up to date, such as those of a Cluster that was held.
 // Nobody waits for that, and each costs its provider a pass: VIPs go first, this
 // Cluster's and those of a burst.
@@ -196,5 +213,8 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 		return err
 	}
 	h.log(p.key, outcome).Info("Released claim")
+	if outcome.Reason == vip.ClaimMoved && outcome.Release.Bound {
+		h.reporter.event(p.cluster, outcome.Role, outcome.Reason, outcome.Message)
+	}
 	return nil
 }

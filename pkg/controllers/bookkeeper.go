@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/metrics"
@@ -23,8 +24,8 @@ import (
 // steered around what is not booked yet, so there is no hurry.
 const bookingsPerSecond = 10
 
-// bookkeeper books VIPs that people typed in the pools that could hand them out. It has a
-// queue and a worker of its own, so that no allocation waits for it.
+// bookkeeper books VIPs that people typed in the pools that could hand them out, and keeps
+// claims that were reserved before their Cluster. It has a queue and a worker of its own, so that no allocation waits for it.
 type bookkeeper struct {
 	ctx      context.Context // of requests
 	observer *snapshot.Observer
@@ -45,8 +46,19 @@ func newBookkeeper(ctx context.Context, o *snapshot.Observer, claims *kube.Claim
 
 // check has the Cluster looked at if there is anything to do for it.
 func (b *bookkeeper) check(key string, s *vip.Snapshot) {
-	if todo, err := b.observer.Bookings(s); len(todo) > 0 || err != nil {
+	todo, err := b.observer.Bookings(s)
+	reserved, errReserved := b.observer.Reserved(&s.Cluster)
+	if len(todo)+len(reserved) > 0 || err != nil || errReserved != nil {
 		b.queue.Add(key)
+	}
+}
+
+// checkGone has a Cluster looked at that does not exist, if anything is kept for it.
+func (b *bookkeeper) checkGone(namespace, name string) {
+	left, err := b.observer.LeftBookings(namespace, name)
+	reserved, errReserved := b.observer.Reserved(&vip.Cluster{Namespace: namespace, Name: name})
+	if len(left)+len(reserved) > 0 || err != nil || errReserved != nil {
+		b.queue.Add(namespace + "/" + name)
 	}
 }
 
@@ -77,13 +89,7 @@ func (b *bookkeeper) handle(key string, pace func()) (err error) {
 	}
 	cluster, err := b.observer.Clusters.Get(namespace, name)
 	if apierrors.IsNotFound(err) {
-		left, err := b.observer.LeftBookings(namespace, name)
-		for _, booking := range left {
-			if err = b.claims.Unbook(b.ctx, booking.Release); err != nil {
-				return err
-			}
-		}
-		return err
+		return b.keepGone(key, &vip.Cluster{Namespace: namespace, Name: name})
 	}
 	if err != nil {
 		return err
@@ -96,6 +102,59 @@ func (b *bookkeeper) handle(key string, pace func()) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := b.keepReserved(key, s); err != nil {
+		return err
+	}
+	return b.book(key, cluster, s, todo, pace)
+}
+
+func (b *bookkeeper) keepGone(key string, c *vip.Cluster) error {
+	left, err := b.observer.LeftBookings(c.Namespace, c.Name)
+	if err != nil {
+		return err
+	}
+	for _, booking := range left {
+		if err := b.claims.Unbook(b.ctx, booking.Release); err != nil {
+			return err
+		}
+	}
+	return b.keepReserved(key, &vip.Snapshot{Cluster: *c})
+}
+
+// keepReserved gives claims that were reserved to the Cluster, once it is there, and deletes
+// those whose time is over. For a Cluster with a topology the planner does the first.
+func (b *bookkeeper) keepReserved(key string, s *vip.Snapshot) error {
+	if namespace := b.observer.Settings.Namespace; namespace != "" && namespace != s.Cluster.Namespace {
+		return nil
+	}
+	claims, err := b.observer.Reserved(&s.Cluster)
+	if err != nil {
+		return err
+	}
+	for _, claim := range claims {
+		until, err := time.Parse(time.RFC3339, claim.ReservedUntil)
+		fields := logrus.Fields{"cluster": key, "role": string(claim.Role), "claim": claim.Name}
+		switch left := time.Until(until); {
+		case err != nil:
+			logrus.WithFields(fields).Warnf("Annotation %s: %.80q is no time; the claim stays", vip.ReservedUntilAnnotation, claim.ReservedUntil)
+		case vip.TakesReserved(s, claim):
+			if err := b.claims.Adopt(b.ctx, &s.Cluster, claim); err != nil && !apierrors.IsInvalid(err) && !apierrors.IsNotFound(err) {
+				return err
+			}
+			logrus.WithFields(fields).Info("Adopted a reserved claim")
+		case left > 0:
+			b.queue.AddAfter(key, left)
+		default:
+			if err := b.claims.Delete(b.ctx, s.Cluster.Namespace, claim); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+				return err
+			}
+			logrus.WithFields(fields).Info("Released a reserved claim whose time is over")
+		}
+	}
+	return nil
+}
+
+func (b *bookkeeper) book(key string, cluster *clusterv1.Cluster, s *vip.Snapshot, todo []snapshot.Booking, pace func()) error {
 	for _, booking := range todo {
 		pace()
 		if booking.Release != nil {
@@ -110,7 +169,7 @@ func (b *bookkeeper) handle(key string, pace func()) (err error) {
 			b.recorder.Eventf(cluster, corev1.EventTypeWarning, string(vip.NotBooked), "%s: %s is not booked in %s: %s", booking.Role, address, booking.Pool.Ref, vip.Short(err.Error()))
 			return err
 		}
-		b.recorder.Eventf(cluster, corev1.EventTypeNormal, string(vip.Booked), "%s: %s is kept in %s by IPAddress %s", booking.Role, address, booking.Pool.Ref, booking.Role.BookingName(name))
+		b.recorder.Eventf(cluster, corev1.EventTypeNormal, string(vip.Booked), "%s: %s is kept in %s by IPAddress %s", booking.Role, address, booking.Pool.Ref, booking.Role.BookingName(s.Cluster.Name))
 		logrus.WithFields(logrus.Fields{"cluster": key, "role": string(booking.Role), "pool": booking.Pool.Ref.String(), "address": address}).Info("Booked a typed VIP")
 	}
 	return nil

@@ -172,9 +172,7 @@ func (h *handler) forget(key string) error {
 	if err != nil {
 		return fmt.Errorf("key %q: %w", key, err)
 	}
-	if left, err := h.observer.LeftBookings(namespace, name); len(left) > 0 || err != nil {
-		h.bookings.queue.Add(key)
-	}
+	h.bookings.checkGone(namespace, name)
 	return h.claims.Forget(h.ctx, namespace, name)
 }
 

@@ -24,6 +24,8 @@ func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip
 		Role:     vip.Role(claim.Labels[vip.PoolRoleKey]),
 		Pool:     scope.Ref(claim.Spec.PoolRef, claim.Namespace),
 		Bound:    claim.Status.AddressRef.Name != "",
+
+		ClusterLabel: claim.Labels[vip.ClusterNameLabel], ReservedUntil: claim.Annotations[vip.ReservedUntilAnnotation],
 	}
 	if view.Deleting {
 		view.DeletedAt = claim.DeletionTimestamp.Time

@@ -2,8 +2,10 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/rancher/lasso/pkg/client"
 	"github.com/rancher/wrangler/v3/pkg/apply"
@@ -180,6 +182,30 @@ func (c *Claims) ListAddresses(ctx context.Context) (AddressList, error) {
 		}
 	}
 	return all, nil
+}
+
+// Adopt makes the claim, which has no owner, the Cluster's. One that changed meanwhile is
+// left alone, with an error that apierrors.IsInvalid knows.
+func (c *Claims) Adopt(ctx context.Context, cluster *vip.Cluster, claim *vip.Claim) error {
+	ops := []vip.PatchOp{
+		{Op: "test", Path: "/metadata/uid", Value: claim.UID},
+		{Op: "test", Path: "/metadata/resourceVersion", Value: claim.ResourceVersion},
+		{Op: "test", Path: "/metadata/ownerReferences", Value: nil},
+		{Op: "add", Path: "/metadata/ownerReferences", Value: []metav1.OwnerReference{ownerReference(cluster)}},
+		// It has labels: those that made it ours.
+		{Op: "add", Path: "/metadata/labels/" + strings.ReplaceAll(vip.ClusterNameLabel, "/", "~1"), Value: cluster.Name},
+	}
+	if claim.ReservedUntil != "" {
+		ops = append(ops, vip.PatchOp{Op: "remove", Path: "/metadata/annotations/" + strings.ReplaceAll(vip.ReservedUntilAnnotation, "/", "~1")})
+	}
+	data, err := json.Marshal(ops)
+	if err != nil {
+		return fmt.Errorf("adopt claim %s/%s: %w", cluster.Namespace, claim.Name, err)
+	}
+	if err := c.client.Patch(ctx, cluster.Namespace, claim.Name, types.JSONPatchType, data, &ipamv1.IPAddressClaim{}, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+		return fmt.Errorf("adopt claim %s/%s: %w", cluster.Namespace, claim.Name, err)
+	}
+	return nil
 }
 
 // Holds asks the API server whether the claim of that name exists and has the address. A

@@ -147,3 +147,19 @@ func (o *Observer) belongs(c *vip.Cluster, address *ipamv1.IPAddress) bool {
 	claim, err := o.Claims.Get(address.Namespace, address.Spec.ClaimRef.Name)
 	return err == nil && (kube.OwnedBy(claim.OwnerReferences, c.UID) || claim.Labels[vip.ClusterNameLabel] == c.Name)
 }
+
+// Reserved returns the claims that were reserved for a Cluster of that name and have no owner.
+// The Cluster need not exist.
+func (o *Observer) Reserved(c *vip.Cluster) (claims []*vip.Claim, err error) {
+	scope := o.Pools.Scope()
+	for _, role := range vip.Roles() {
+		claim, err := o.Claim(c, role, scope)
+		if err != nil {
+			return nil, err
+		}
+		if claim != nil && claim.ReservedUntil != "" && len(claim.OwnerUIDs) == 0 && !claim.Deleting && claim.Role == role {
+			claims = append(claims, claim)
+		}
+	}
+	return claims, nil
+}

@@ -299,10 +299,25 @@ func (o *Observer) clusterHolders(s *vip.Snapshot, key netip.Addr) ([]vip.Holder
 			return nil, err
 		}
 		if where := vip.Where(&other, o.ViewClass(other.Class, class), key); where != "" {
-			holders = append(holders, vip.Holder{Kind: "Cluster", Namespace: other.Namespace, Name: other.Name, Where: where})
+			holders = append(holders, vip.Holder{Kind: "Cluster", Namespace: other.Namespace, Name: other.Name, Where: where, Allocated: o.allocated(&other, key)})
 		}
 	}
 	return holders, nil
+}
+
+// allocated tells whether the Cluster has the address from a claim of its own.
+func (o *Observer) allocated(c *vip.Cluster, key netip.Addr) bool {
+	scope := o.Pools.Scope()
+	for _, role := range vip.Roles() {
+		claim, err := o.Claim(c, role, scope)
+		if err != nil || claim == nil || claim.Address == nil || !slices.Contains(claim.OwnerUIDs, c.UID) {
+			continue
+		}
+		if has, ok := vip.Key(claim.Address.Text); ok && has == key {
+			return true
+		}
+	}
+	return false
 }
 
 func keysOfInterest(s *vip.Snapshot) []netip.Addr {

@@ -53,6 +53,8 @@ type Outcome struct {
 	Pool PoolRef
 	// Ensure asks for the role's claim to exist on Pool, with today's labels and owner.
 	Ensure bool
+	// Adopt asks for the role's claim, which has no owner, to become the Cluster's.
+	Adopt bool
 	// Pin is the address that the claim which Ensure makes is to get; invalid if any will do.
 	// Its IPAddress is made first, and the provider then binds the claim to it.
 	Pin netip.Addr

@@ -14,7 +14,7 @@ func ManualVIPs(s *Snapshot) map[Role]netip.Addr {
 		v := view(s, role, newPatch(&s.Cluster))
 		value := v.current()
 		lost := v.written != "" && v.written != WrittenNone && sameHost(value, v.stamp)
-		if key, ok := Key(value); ok && !v.live && !lost {
+		if key, ok := Key(value); ok && !v.live && !lost && !v.copies(value) {
 			manual[role] = key
 		}
 	}
@@ -58,4 +58,15 @@ func BookedBefore(a, b *Cluster) bool {
 		return order < 0
 	}
 	return a.Namespace+"/"+a.Name < b.Namespace+"/"+b.Name
+}
+
+// TakesReserved tells whether the claim, which was reserved, is to become that of the
+// Cluster, which has no topology that would be planned for. It must carry no other VIP.
+func TakesReserved(s *Snapshot, claim *Claim) bool {
+	c := &s.Cluster
+	if c.UID == "" || (c.HasTopology && !c.OwnedByRancher) || claim.Address == nil || SkipsBooking(c, s.Settings) {
+		return false
+	}
+	v := view(s, claim.Role, newPatch(c))
+	return v.mayTake(claim.Address.Text)
 }

@@ -35,6 +35,11 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		warnMisnamed(s, outcome)
 		decision.Roles[role] = outcome
 	}
+	dropLeftovers(s, patch, roles)
+	if slices.Contains(roles, Ingress) {
+		markDisabled(s, patch)
+	}
+	signPatch(s, patch, roles)
 	holdBack(s, &decision, patch)
 	if s.Cluster.Held() && complete(roles) {
 		hold(s, &decision, patch)

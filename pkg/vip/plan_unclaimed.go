@@ -9,7 +9,12 @@ import (
 // planUnclaimed decides a role that has no live claim of this Cluster.
 func (v *roleView) planUnclaimed() *Outcome {
 	value := v.current()
+	if outcome := v.planOwnerless(); outcome != nil {
+		return outcome
+	}
 	switch {
+	case value != "" && v.copies(value):
+		return v.planCopied(value)
 	case v.written != "" && (value == "" || sameHost(value, v.stamp)):
 		return v.planLost()
 	case value != "":
@@ -62,12 +67,20 @@ func (v *roleView) planLost() *Outcome {
 // planManual decides a role whose VIP was chosen by somebody else.
 func (v *roleView) planManual(value string) *Outcome {
 	v.out.Address = value
-	v.out.set(Manual, "%s was set by hand or by the infrastructure", Short(value))
+	v.out.set(Manual, "%s"+manualText, Short(value))
 	if !PlausibleHost(value) {
 		v.out.note(AddressInvalid, "%.80q is neither an IP address nor a host name, and is copied nowhere", value)
 		return v.out
 	}
-	v.fill(value, false)
+	missing := v.fill(value, false)
+	label := v.role.StampedLabel()
+	switch {
+	case missing && v.Cluster.HasInfrastructure && v.variable.Default == "" && v.admits(value):
+		v.out.set(VariableNotBackfilled, "%s"+manualText+", but variable %s of this running Cluster is left empty; annotation %s: \"true\" fills it and may roll out machines",
+			Short(value), v.variable.Path, BackfillAnnotation)
+	case v.Cluster.Labels[label] == "true" || v.patch.labels[label] != nil:
+		v.out.Message += manualStamped
+	}
 	if _, isAddress := Key(value); isAddress {
 		if _, err := ParseAddress(value); err != nil {
 			v.out.note(AddressInvalid, "%v", err)
@@ -77,6 +90,50 @@ func (v *roleView) planManual(value string) *Outcome {
 		}
 	}
 	return v.out
+}
+
+// What the message of a typed VIP says after it. That it is stamped is known by that when
+// somebody takes the stamp away.
+const (
+	manualText    = " was set by hand or by the infrastructure"
+	manualStamped = ", and is stamped"
+)
+
+// planOwnerless decides a role whose claim has no owner, as after a restore from a backup, or
+// was reserved before its Cluster; nil if it has one, or if the claim is anybody's.
+func (v *roleView) planOwnerless() *Outcome {
+	c := v.claim
+	if c == nil || len(c.OwnerUIDs) > 0 || c.Deleting || c.Role != v.role {
+		return nil
+	}
+	labelled, reserved := c.ClusterLabel == v.Cluster.Name, c.ReservedUntil != ""
+	switch {
+	case !labelled && !reserved:
+		return nil
+	case c.Address == nil:
+		return v.out.set(ClaimPending, "claim %s has no owner; once it is bound it is seen whose it is", c.Name)
+	}
+	address, value := c.Address.Text, v.current()
+	published := v.written != "" && (sameHost(v.stamp, address) || sameHost(value, address))
+	if (labelled && published) || (reserved && v.mayTake(address)) {
+		v.out.Adopt, v.out.Pool = true, c.Pool
+		return v.out.set(ClaimPending, "claim %s of %s has no owner and becomes this Cluster's", c.Name, address)
+	}
+	if _, used := v.holder(address); labelled && !reserved && !used {
+		v.release()
+		return v.out.set(ClaimMoved, "claim %s was left by an earlier Cluster of this name and holds %s, which nobody uses; it is deleted", c.Name, address)
+	}
+	return nil
+}
+
+// mayTake tells whether the Cluster carries no other VIP for the role than this address.
+func (v *roleView) mayTake(address string) bool {
+	for _, value := range []string{v.current(), v.stamp} {
+		if value != "" && !sameHost(value, address) {
+			return false
+		}
+	}
+	return true
 }
 
 // planOccupied decides a role whose claim name is taken.

@@ -60,6 +60,8 @@ const (
 	AddressInvalid Reason = "AddressInvalid"
 	// AddressInUse: the bound address is somebody else's already, so it is not published.
 	AddressInUse Reason = "AddressInUse"
+	// CopiedVIP: the manifest names the VIP of the Cluster that it was copied from.
+	CopiedVIP Reason = "CopiedVIP"
 	// VariableRefused: the class variable cannot take the address.
 	VariableRefused Reason = "VariableRefused"
 	// PatchRefused: the API server refuses our patch of the Cluster.
@@ -136,6 +138,6 @@ func Reasons() []Reason {
 		Allocated, Manual, Disabled, VariableNotBackfilled, ClaimUnused, DuplicateAddress, VariableInUse,
 		ClassNotFound, ClassNotReady, NoPool, PoolFiltered, PoolInvalid, PoolNotAllowed, PoolDeleting, PoolPaused,
 		PoolExhausted, PoolNotReady, ClaimPending, ClaimMoved, ClaimForeign, ClaimTerminating, ClaimLost, PoolNotAccepted,
-		AddressInvalid, AddressInUse, VariableRefused, PatchRefused,
+		AddressInvalid, AddressInUse, CopiedVIP, VariableRefused, PatchRefused,
 	}
 }

@@ -172,6 +172,9 @@ type Claim struct {
 	Deleting                 bool
 	Role                     Role // from its label; empty if it has none
 	Pool                     PoolRef
+	// ClusterLabel is its Cluster's name as the label says, ReservedUntil what the annotation
+	// of a reserved one says; empty where there is none.
+	ClusterLabel, ReservedUntil string
 	// Outdated says that labels or owner references differ from what we write today.
 	Outdated bool
 	// Bound says that the provider named an IPAddress, Address is that object; nil
@@ -223,6 +226,8 @@ type Holder struct {
 	// Rival says that it is the IPAddress of another Cluster's VIP claim. That alone
 	// is no use of the address: whoever gets its Lease publishes it.
 	Rival bool
+	// Allocated says that it is a Cluster which has the address from a claim of its own.
+	Allocated bool
 }
 
 // String returns "Kind namespace/name (where)", as far as these are known.
