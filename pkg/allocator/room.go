@@ -146,7 +146,7 @@ func (a *Allocator) SetClaim(namespace, claim string, old, current *Claim, worke
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := namespace + "/" + claim
-	if current == nil {
+	if current == nil && a.reserved[key] == nil { // what went may be one before
 		a.unpin(key)
 	}
 	if old != nil && current != nil && *old == *current && a.reserved[key] == nil && !worked {
