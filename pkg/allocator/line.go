@@ -122,7 +122,7 @@ func (a *Allocator) placeOne(r *Request, want *vip.Want, before ahead) vip.Place
 	placed := vip.Placement{Candidates: a.judge(r, want, before)}
 	for _, candidate := range placed.Candidates {
 		if candidate.Verdict == "" {
-			placed.Pool, placed.Pin = candidate.Pool.Ref, a.pin(r, want, candidate, before)
+			placed.Pool, placed.Pin = candidate.Pool.Ref, candidate.Pin
 			break
 		}
 	}
@@ -140,6 +140,7 @@ func (a *Allocator) Judge(r Request, want *vip.Want) []vip.Candidate {
 func (a *Allocator) judge(r *Request, want *vip.Want, before ahead) []vip.Candidate {
 	judged := slices.Clone(want.Candidates)
 	known := map[vip.PoolRef]int{} // 1 of pools that are known to have room
+	doubtful, sure := []*vip.Candidate{}, false
 	for i := range judged {
 		c := &judged[i]
 		if c.Verdict != "" {
@@ -152,10 +153,22 @@ func (a *Allocator) judge(r *Request, want *vip.Want, before ahead) []vip.Candid
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.RefusedBefore
 		} else if !a.fits(r, want, c.Pool.Ref, before.room[c.Pool.Ref]) {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress
-		} else if a.selective(want, *c) && !a.pin(r, want, *c, before).IsValid() {
+		} else if c.Pin = a.pin(r, want, *c, before); a.selective(want, *c) && !c.Pin.IsValid() {
 			c.Verdict, c.Detail = vip.VariableRefused, vip.NoneAdmitted
-		} else if _, tells := p.free(); tells {
-			known[c.Pool.Ref] = 1
+		} else {
+			if _, tells := p.free(); tells {
+				known[c.Pool.Ref] = 1
+			}
+			if p.Addresses != nil && p.strange > 0 && !c.Pin.IsValid() {
+				doubtful = append(doubtful, c)
+			} else {
+				sure = true
+			}
+		}
+	}
+	for _, c := range doubtful {
+		if sure { // what is left there would be refused
+			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoneAdmitted
 		}
 	}
 	slices.SortStableFunc(judged, func(x, y vip.Candidate) int {

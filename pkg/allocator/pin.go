@@ -87,7 +87,10 @@ func (a *Allocator) unpin(claim string) {
 // selective tells whether the claim can be made on the candidate only with a pin.
 func (a *Allocator) selective(want *vip.Want, c vip.Candidate) bool {
 	p := a.pools[c.Pool.Ref]
-	return c.Pool.Ref == want.Refused || (c.Choices != nil && p != nil && p.Addresses != nil)
+	pins := p != nil && p.Addresses != nil
+	// An address that was refused is not given up for another draw.
+	draws := want.Refused != (vip.PoolRef{}) && pins && p.strange > 0
+	return c.Pool.Ref == want.Refused || draws || (c.Choices != nil && pins)
 }
 
 // chooses tells whether one of the candidates could serve with another address.

@@ -19,6 +19,8 @@ type Candidate struct {
 	// Choices are the only addresses of the pool that the class's variable admits, as Key
 	// returns them; nil if it admits others.
 	Choices []netip.Addr
+	// Pin is the address that the allocator chose; invalid if any will do.
+	Pin netip.Addr
 }
 
 // Candidates judges every pool that names the Cluster's class and the role, from

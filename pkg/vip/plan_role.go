@@ -216,7 +216,6 @@ func (v *roleView) refuse(address string) *Outcome {
 		}
 		if v.variable.Admits != nil {
 			if err := v.variable.Admits(address); err != nil {
-				v.out.Waiting = true
 				return v.out.set(VariableRefused, "variable %s of ClusterClass %s refuses %s: %v", v.variable.Path, v.Cluster.Class, address, err)
 			}
 		}

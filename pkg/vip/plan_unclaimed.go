@@ -75,7 +75,8 @@ func (v *roleView) planManual(value string) *Outcome {
 	missing := v.fill(value, false)
 	label := v.role.StampedLabel()
 	switch {
-	case missing && v.Cluster.HasInfrastructure && v.variable.Default == "" && v.admits(value):
+	case missing && v.Cluster.HasInfrastructure && v.variable.Default == "" && v.variable.Ungated == "" && !v.Class.Pending && v.admits(value):
+		// The class lets nothing more happen to the Cluster.
 		v.out.set(VariableNotBackfilled, "%s"+manualText+", but variable %s of this running Cluster is left empty; annotation %s: \"true\" fills it and may roll out machines",
 			Short(value), v.variable.Path, BackfillAnnotation)
 	case v.Cluster.Labels[label] == "true" || v.patch.labels[label] != nil:

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"testing"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
@@ -66,7 +68,7 @@ func TestTypedVIPsAreBooked(t *testing.T) {
 	fleet[1].change(set("ingressVip", newIP()))
 	fleet[1].books(ingress, "")
 	fleet[2].condemned()
-	p.uses(14)
+	p.uses(13)
 
 	p.change(annotated(bookManual, "false"))
 	for _, c := range []*cluster{fleet[0], fleet[1], fleet[3]} {
@@ -174,4 +176,44 @@ func TestClaimsAreSteered(t *testing.T) {
 	crowd[0].condemned()
 	late.served(controlPlane)
 	late.served(ingress)
+}
+
+// A class that takes some of a pool's addresses only gets those.
+func TestSomeAddressesAreAdmitted(t *testing.T) {
+	w := newWorld(t)
+	p := w.draftPool()
+	choices := clusterv1.JSONSchemaProps{Type: "string"}
+	for _, i := range []int{7, 4} {
+		choices.Enum = append(choices.Enum, apiextensionsv1.JSON{Raw: fmt.Appendf(nil, "%q", p.address(i))})
+	}
+	k := w.class(declares("clusterVip", choices))
+	serving(controlPlane, k).onPool(p.draft)
+	p.create()
+	first, second := w.cluster(k), w.cluster(k)
+	got := map[string]bool{first.served(controlPlane): true, second.served(controlPlane): true}
+	if !got[p.address(7)] || !got[p.address(4)] {
+		t.Errorf("the VIPs are %v", got)
+	}
+	third := w.cluster(k)
+	third.becomes(reason(controlPlane, "VariableRefused", p.name, "is free"))
+	first.condemned()
+	third.served(controlPlane)
+}
+
+// What cannot be booked is told, and tried again until it can.
+func TestBookingIsInTheWay(t *testing.T) {
+	w := newWorld(t)
+	k := w.vipClass()
+	p := w.pool(serving(controlPlane, k))
+	create(w, observe.Addresses, &ipamv1.IPAddress{
+		TypeMeta:   metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddress"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: controlPlane.booking("web")},
+		Spec: ipamv1.IPAddressSpec{
+			Address: newIP(), Prefix: ptr.To[int32](24), ClaimRef: ipamv1.IPAddressClaimReference{Name: "another"}, PoolRef: p.ref(),
+		},
+	})
+	c := w.cluster(k, named("web"), at(p.address(0), 6443), annotated(ingress.enabled(), "false"))
+	w.eventually("the events tell", func() error { return c.told("Warning NotBooked", p.address(0), "in the way") })
+	w.remove(observe.Addresses, w.namespace, controlPlane.booking("web"), metav1.DeleteOptions{})
+	c.books(controlPlane, p.address(0))
 }

@@ -44,8 +44,8 @@ func TestExplainAgreesWithTheController(t *testing.T) {
 			return w.cluster(k, named("web"))
 		},
 		"AddressInUse": func(w *world, k *class) *cluster {
-			p := w.pool(serving(controlPlane, k))
-			w.cluster(k, at(p.address(0), 6443))
+			p := w.pool(serving(controlPlane, k), size(1))
+			w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
 			return w.cluster(k)
 		},
 		"Manual":   func(w *world, k *class) *cluster { return w.cluster(k, at(newIP(), 6443)) },
