@@ -14,10 +14,10 @@ import (
 func claimFaces() []face {
 	const after = "Allocated"
 	return []face{
-		{reason: "CopiedVIP", after: after, published: 1, provoke: func(s *stage) (*cluster, func()) {
-			k := s.class(declares("clusterVip", text))
-			p := s.pool(serving(controlPlane, k))
-			s.cluster(k).becomes(has(controlPlane, p.address(0)))
+		{reason: "CopiedVIP", after: after, provoke: func(s *stage) (*cluster, func()) {
+			k, another := s.class(declares("clusterVip", text)), s.class(declares("clusterVip", text))
+			p := s.pool(serving(controlPlane, k, another))
+			s.cluster(another).becomes(has(controlPlane, p.address(0)))
 			c := s.cluster(k, set("clusterVip", p.address(0)))
 			return c, func() { c.change(unset("clusterVip")) }
 		}},
