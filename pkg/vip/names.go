@@ -25,7 +25,14 @@ const (
 	BackfillAnnotation = Prefix + "backfill"
 	// HeldAnnotation marks a Cluster that our own admission policy paused.
 	HeldAnnotation = Prefix + "held"
+	// WrittenForAnnotation names, as namespace/name, the Cluster that our annotations
+	// were written for. On any other they are leftovers of a copied manifest.
+	WrittenForAnnotation = Prefix + "written-for"
 )
+
+// ReservedUntilAnnotation says until when, in RFC 3339, a claim without owner is kept for a
+// Cluster of its name. `kubectl vip reserve` makes such claims.
+const ReservedUntilAnnotation = Prefix + "reserved-until"
 
 // Keys on Rancher and Fleet Clusters, beside the stamps.
 const (
