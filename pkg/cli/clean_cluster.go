@@ -51,6 +51,9 @@ func cleanCluster(cluster map[string]any) (notes []string, err error) {
 		remove("metadata", "labels", role.Stamp())
 		remove("metadata", "labels", role.StampedLabel())
 	}
+	if name, _, _ := unstructured.NestedString(cluster, "metadata", "name"); original.Labels[vip.ClusterNameLabel] == name {
+		remove("metadata", "labels", vip.ClusterNameLabel)
+	}
 	for _, field := range []string{"annotations", "labels"} {
 		if left, _, _ := unstructured.NestedMap(cluster, "metadata", field); len(left) == 0 {
 			remove("metadata", field)
@@ -96,7 +99,7 @@ func readOriginal(cluster map[string]any) (*original, error) {
 		return nil, inWords(cluster, err)
 	}
 	o := &original{topology: shape.Spec.Topology != nil}
-	o.Annotations, o.Paused = shape.Metadata.Annotations, shape.Spec.Paused
+	o.Labels, o.Annotations, o.Paused = shape.Metadata.Labels, shape.Metadata.Annotations, shape.Spec.Paused
 	o.Endpoint.Host, o.HasInfrastructure = shape.Spec.ControlPlaneEndpoint.Host, shape.Spec.InfrastructureRef.Name != ""
 	return o, nil
 }
