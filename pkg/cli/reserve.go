@@ -23,7 +23,8 @@ import (
 type reserver struct {
 	*wish
 	*reading
-	config *config.Config
+	config       *config.Config
+	reservations *kube.Reservations
 	// say tells a person.
 	say func(format string, values ...any)
 	// made says that the claim is of this call.
@@ -162,7 +163,7 @@ func (r *reserver) claimed(ctx context.Context) (*ipamv1.IPAddressClaim, error) 
 			return nil, err
 		}
 		if now.claim != nil {
-			if failed = r.prolong(ctx, now.claim); apierrors.IsInvalid(failed) || apierrors.IsNotFound(failed) {
+			if failed = r.reservations.Prolong(ctx, now.claim, time.Now().Add(r.keep)); apierrors.IsInvalid(failed) || apierrors.IsNotFound(failed) {
 				continue
 			}
 			return now.claim, failed
@@ -171,7 +172,7 @@ func (r *reserver) claimed(ctx context.Context) (*ipamv1.IPAddressClaim, error) 
 		if err != nil {
 			return nil, err
 		}
-		claim, err := r.create(ctx, kube.ReservedClaim(&now.snapshot.Cluster, r.role, pool, time.Now().Add(r.keep)))
+		claim, err := r.reservations.Create(ctx, kube.ReservedClaim(&now.snapshot.Cluster, r.role, pool, time.Now().Add(r.keep)))
 		if failed = err; !apierrors.IsAlreadyExists(err) {
 			r.made = err == nil
 			return claim, err
@@ -304,6 +305,11 @@ func (r *reserver) missing(now *named) error {
 	}
 	slices.Sort(near)
 	const most = 5
+	for _, u := range now.unseen {
+		if u.pool && u.Why == notInstalled {
+			message += "; not installed: " + u.Kind
+		}
+	}
 	if len(near) > 0 {
 		message += "; pools for role " + string(r.role) + " are " + strings.Join(near[:min(len(near), most)], ", ")
 	}

@@ -2,21 +2,17 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
-	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -27,62 +23,9 @@ const (
 	withdrawTimeout = 10 * time.Second
 )
 
-func (r *reserver) claims() dynamic.ResourceInterface { return r.of(claims).Namespace(r.namespace) }
-
 // live reads the claim from the API server; nil if there is none, or another one.
 func (r *reserver) live(ctx context.Context, uid types.UID) (*ipamv1.IPAddressClaim, error) {
-	object, err := r.claims().Get(ctx, r.role.ClaimName(r.name), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", r.title(), err)
-	}
-	claim, err := decodeOne[ipamv1.IPAddressClaim](object)
-	if err != nil || claim.UID != uid {
-		return nil, err
-	}
-	return claim, nil
-}
-
-func (r *reserver) create(ctx context.Context, claim *ipamv1.IPAddressClaim) (*ipamv1.IPAddressClaim, error) {
-	claim.APIVersion, claim.Kind = r.served.Kind(ipamv1.GroupVersion.WithKind("IPAddressClaim")).ToAPIVersionAndKind()
-	data, err := json.Marshal(claim)
-	object := &unstructured.Unstructured{}
-	if err == nil {
-		err = object.UnmarshalJSON(data)
-	}
-	if err == nil {
-		object, err = r.claims().Create(ctx, object, metav1.CreateOptions{FieldManager: pluginName})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", r.title(), err)
-	}
-	return decodeOne[ipamv1.IPAddressClaim](object)
-}
-
-// prolong keeps a reservation for at least as long as was asked for now.
-func (r *reserver) prolong(ctx context.Context, claim *ipamv1.IPAddressClaim) error {
-	until, reserved, err := kube.ReservedUntil(claim)
-	wanted := time.Now().Add(r.keep)
-	if err != nil || !reserved || !until.Before(wanted) {
-		return err
-	}
-	path := "/metadata/annotations/" + strings.ReplaceAll(vip.ReservedUntilAnnotation, "/", "~1")
-	// Who takes the reservation back at the same moment deletes the version that was read, so
-	// one of the two fails.
-	patch, err := json.Marshal([]vip.PatchOp{
-		{Op: "test", Path: "/metadata/uid", Value: string(claim.UID)},
-		{Op: "test", Path: path, Value: claim.Annotations[vip.ReservedUntilAnnotation]},
-		{Op: "replace", Path: path, Value: kube.FormatReservedUntil(wanted)},
-	})
-	if err == nil {
-		_, err = r.claims().Patch(ctx, claim.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: pluginName})
-	}
-	if err != nil {
-		return fmt.Errorf("keep %s for longer: %w", r.title(), err)
-	}
-	return nil
+	return r.reservations.Get(ctx, r.namespace, r.role.ClaimName(r.name), uid)
 }
 
 // await waits until the claim is bound to an IPAddress that can be read.
@@ -139,21 +82,10 @@ func (r *reserver) withdraw(ctx context.Context, claim *ipamv1.IPAddressClaim, c
 		case live.Status.AddressRef.Name != "" || len(live.OwnerReferences) > 0:
 			return cause
 		}
-		if err := r.remove(ctx, live); !apierrors.IsConflict(err) {
+		if err := r.reservations.Delete(ctx, live); !apierrors.IsConflict(err) {
 			return errors.Join(cause, err)
 		}
 	}
-}
-
-// remove deletes exactly the version that was read.
-func (r *reserver) remove(ctx context.Context, claim *ipamv1.IPAddressClaim) error {
-	err := r.claims().Delete(ctx, claim.Name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &claim.UID, ResourceVersion: &claim.ResourceVersion},
-	})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete %s: %w", r.title(), err)
-	}
-	return nil
 }
 
 // unbound says why the claim is not bound, as far as it can be told.
@@ -189,5 +121,14 @@ func (r *reserver) refuse(ctx context.Context, claim *ipamv1.IPAddressClaim, rea
 	if !r.made {
 		return cause
 	}
-	return errors.Join(cause, r.remove(ctx, claim))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTimeout)
+	defer cancel()
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		live, err := r.live(ctx, claim.UID)
+		if err != nil || live == nil || len(live.OwnerReferences) > 0 {
+			return err
+		}
+		return r.reservations.Delete(ctx, live)
+	})
+	return errors.Join(cause, err)
 }

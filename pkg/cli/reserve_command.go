@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -70,8 +71,6 @@ func Reserve() *cobra.Command {
 	flags.StringVar(&w.class, "class", "", "take it from the pool that a Cluster of this ClusterClass would be served from")
 	flags.DurationVar(&w.keep, "for", reserveFor, "how long the address is kept for a Cluster that does not come")
 	flags.DurationVar(&w.timeout, "timeout", reserveTimeout, "how long to wait until an address is bound")
-	cmd.MarkFlagsOneRequired("pool", "class")
-	cmd.MarkFlagsMutuallyExclusive("pool", "class")
 	for _, name := range []string{"all-namespaces", "default-port", "enable-runtime-extension", "hold-gate", "watch-namespace"} {
 		_ = flags.MarkHidden(name) // they mean nothing here; it fails only for a flag that does not exist
 	}
@@ -118,7 +117,7 @@ func reserve(ctx context.Context, to *target, set *settings, w *wish, say func(s
 }
 
 func (w *wish) reserver(r *reading, c *config.Config, say func(string, ...any)) *reserver {
-	return &reserver{wish: w, reading: r, config: c, say: say}
+	return &reserver{wish: w, reading: r, config: c, reservations: kube.NewReservations(r.client, r.served, pluginName), say: say}
 }
 
 // check finds what nothing can be reserved for.
@@ -126,6 +125,9 @@ func (w *wish) check() error {
 	if len(w.name) > validation.LabelValueMaxLength || len(validation.IsDNS1123Subdomain(w.name)) > 0 {
 		return fmt.Errorf("%.80q cannot be the name of a Cluster: at most %d lower case letters, digits, \"-\" and \".\", with a letter or digit at both ends",
 			w.name, validation.LabelValueMaxLength)
+	}
+	if (w.pool == "") == (w.class == "") {
+		return errors.New("name either --pool or --class")
 	}
 	if w.keep <= 0 || w.timeout <= 0 {
 		return fmt.Errorf("--for %s and --timeout %s must both be more than nothing", w.keep, w.timeout)

@@ -234,6 +234,8 @@ func TestReserveRefuses(t *testing.T) {
 		`--pool "/vip-a" is neither NAME nor NAMESPACE/NAME`:                                                      func(r *reserving) { r.wish.pool = "/vip-a" },
 		`--class "a/b/c" is neither NAME nor NAMESPACE/NAME`:                                                      func(r *reserving) { r.wish.pool, r.wish.class = "", "a/b/c" },
 		`"Db" cannot be the name of a Cluster`:                                                                    func(r *reserving) { r.wish.name = "Db" },
+		"name either --pool or --class":                                                                           func(r *reserving) { r.wish.class = "demo" },
+		"NoPool: there is no pool vip-a; not installed: globalinclusterippools.ipam.cluster.x-k8s.io":             func(r *reserving) { r.without = []string{"globalinclusterippools"} },
 		"--for 0s and --timeout 1m0s must both be more than nothing":                                              func(r *reserving) { r.wish.keep = 0 },
 		"ClusterClass team/dmo does not exist, and no pool for role control-plane names it":                       func(r *reserving) { r.wish.pool, r.wish.class = "", "dmo" },
 		"NoPool: GlobalInClusterIPPool vip-a is no pool of VIPs: it carries neither":                              func(r *reserving) { r.set(poolA, nil, "metadata", "labels") },
