@@ -163,7 +163,7 @@ func TestCLIErrors(t *testing.T) {
 func TestCLIPlugin(t *testing.T) {
 	w := newWorld(t)
 	k := w.class(declares("clusterVip", text))
-	w.pool(serving(controlPlane, k))
+	p := w.pool(serving(controlPlane, k))
 	c := w.cluster(k, named(w.unique("web")))
 	c.becomes(reason(controlPlane, "Allocated"))
 	binary, err := allocator.Build(t.Context())
@@ -187,6 +187,8 @@ func TestCLIPlugin(t *testing.T) {
 		{"vip explain cluster/" + c.name + " -A", c.namespace + "/" + c.name},
 		{"__complete vip explain cluster -n " + c.namespace + " ", c.name},
 		{"__complete vip explain -n " + c.namespace + " " + c.name[:3], c.name},
+		{"__complete vip reserve new -n " + c.namespace + " --pool ", p.name},
+		{"__complete vip reserve new -n " + c.namespace + " --class ", k.name},
 	} {
 		command := exec.CommandContext(t.Context(), filepath.Join(tools, "kubectl"), strings.Split(test.args, " ")...)
 		command.Env = append(os.Environ(), "KUBECONFIG="+w.management.Kubeconfig(), "PATH="+tools+":"+path)
