@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/lint"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -42,6 +43,7 @@ func cleanCluster(cluster map[string]any) (notes []string, err error) {
 		remove("spec", "paused")
 	}
 	cleanVariables(cluster, original)
+	remove("metadata", "labels", clusterv1.ClusterTopologyOwnedLabel)
 	remove("metadata", "annotations", corev1.LastAppliedConfigAnnotation)
 	remove("metadata", "annotations", vip.HeldAnnotation)
 	remove("metadata", "annotations", vip.WrittenForAnnotation)

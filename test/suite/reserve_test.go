@@ -171,7 +171,7 @@ func TestReserveFails(t *testing.T) {
 		{"web --pool " + paused.name, "PoolPaused: "},
 		{"web --pool " + elsewhere.name, "PoolNotAllowed: "},
 		{"web --pool " + unmarked.name, "is no pool of VIPs"},
-		{"web --pool lan", "there is no pool lan"},
+		{"web --pool nowhere", "there is no pool nowhere"},
 		{"web --pool default/lan", "a pool in a namespace serves the Clusters of that namespace only"},
 		{"web --pool " + p.name + " --role ingress", "NoPool: "},
 		{"web --class nobody", "ClusterClass " + w.namespace + "/nobody does not exist"},
