@@ -90,8 +90,12 @@ func clusterName(args []string) (string, error) {
 	return name, nil
 }
 
-// completeClusters lists the names of Clusters for the shell, which has no use for errors.
 func completeClusters(ctx context.Context, to *target) []cobra.Completion {
+	return completeNames(ctx, to, clusters)
+}
+
+// completeNames lists the names of objects for the shell, which has no use for errors.
+func completeNames(ctx context.Context, to *target, what resource) []cobra.Completion {
 	ctx, cancel := context.WithTimeout(ctx, completionPatience)
 	defer cancel()
 	namespace, err := to.namespace()
@@ -105,7 +109,7 @@ func completeClusters(ctx context.Context, to *target) []cobra.Completion {
 	if err != nil {
 		return nil
 	}
-	list, err := r.listIn(ctx, clusters, namespace)
+	list, err := r.listIn(ctx, what, namespace)
 	if err != nil {
 		return nil
 	}

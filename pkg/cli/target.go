@@ -56,7 +56,7 @@ func (t *target) namespace() (string, error) {
 // names tells whether -n was given.
 func (t *target) names() bool { return t.overrides.Context.Namespace != "" && !t.allNamespaces }
 
-// connect makes the clients, of which only get and list are used.
+// connect makes the clients. All commands but reserve only get and list.
 func (t *target) connect() (*reading, error) {
 	config, err := t.config().ClientConfig()
 	if err != nil {

@@ -122,10 +122,10 @@ func (l *linter) readable(o *object, into any) bool {
 		for _, field := range strings.Split(wrong.Field, ".") {
 			path = append(path, field)
 		}
-		l.add(o, o.line(path...), Error, BadField, "%s must be %s, and is of type %s; the API server refuses it", wrong.Field, inWords(wrong.Type), wrong.Value)
+		l.add(o, o.line(path...), Error, BadField, "%s; the API server refuses it", InWords(err))
 		return false
 	}
-	l.add(o, o.line(), Error, BadField, "%s", strings.TrimPrefix(err.Error(), "json: "))
+	l.add(o, o.line(), Error, BadField, "%s", InWords(err))
 	return false
 }
 

@@ -24,20 +24,22 @@ const (
 // ManualLabel on an IPAddress with the value "true" says that it books a VIP that somebody typed.
 const ManualLabel = Prefix + "manual"
 
-// ReservedUntilAnnotation on a claim says until when, in RFC 3339, it waits for its Cluster.
-const ReservedUntilAnnotation = Prefix + "reserved-until"
 
 // Keys on Clusters that do not depend on a role.
 const (
 	// BackfillAnnotation with the value "true" lets variables be filled on a
 	// Cluster that already has infrastructure.
 	BackfillAnnotation = Prefix + "backfill"
-	// WrittenForAnnotation names the Cluster that our annotations were written for, as
-	// namespace/name: on a copy of its manifest they name another one.
-	WrittenForAnnotation = Prefix + "written-for"
 	// HeldAnnotation marks a Cluster that our own admission policy paused.
 	HeldAnnotation = Prefix + "held"
+	// WrittenForAnnotation names, as namespace/name, the Cluster that our annotations
+	// were written for. On any other they are leftovers of a copied manifest.
+	WrittenForAnnotation = Prefix + "written-for"
 )
+
+// ReservedUntilAnnotation says until when, in RFC 3339, a claim without owner is kept for a
+// Cluster of its name. `kubectl vip reserve` makes such claims.
+const ReservedUntilAnnotation = Prefix + "reserved-until"
 
 // Keys on Rancher and Fleet Clusters, beside the stamps.
 const (

@@ -50,6 +50,10 @@ var features = map[string]feature{
 		values{"propagation": values{"enabled": true}},
 		[]string{"ClusterRole/" + carry, "ClusterRoleBinding/" + carry},
 	},
+	"reservers": {
+		values{"rbac": values{"reservers": true}},
+		[]string{"ClusterRole/capi-vip-allocator-reserver", "ClusterRole/capi-vip-allocator-viewer"},
+	},
 	"secure metrics": {
 		values{"metrics": values{"secure": values{"enabled": true}}},
 		[]string{"ClusterRole/capi-vip-allocator-metrics-reader"},

@@ -41,7 +41,7 @@ func TestReleaseFiles(t *testing.T) {
 	want := []string{
 		components, "capi-vip-allocator-" + strings.TrimPrefix(appVersion(t), "v") + ".tgz",
 		"capi-vip-allocator-" + runtime.GOOS + "-" + runtime.GOARCH, "capi-vip-allocator.cdx.json", "capi-vip-allocator.yaml",
-		"checksums.txt", "extension-config.yaml", "metadata.yaml", "propagation-rbac.yaml",
+		"checksums.txt", "extension-config.yaml", "metadata.yaml", "propagation-rbac.yaml", "reserver-rbac.yaml",
 	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
@@ -103,7 +103,7 @@ func TestComponents(t *testing.T) {
 	if count["Namespace"] != 1 || count["Deployment"] != 1 || count["ExtensionConfig"] != 0 {
 		t.Errorf("there are %v", count)
 	}
-	for _, name := range []string{components, "extension-config.yaml", "propagation-rbac.yaml"} {
+	for _, name := range []string{components, "extension-config.yaml", "propagation-rbac.yaml", "reserver-rbac.yaml"} {
 		for _, word := range []string{"${", "cert-manager", "Helm", "helm.sh", "kube-system"} {
 			if strings.Contains(string(released(t, name)), word) {
 				t.Errorf("%s has %q", name, word)
@@ -152,6 +152,7 @@ func TestMetadata(t *testing.T) {
 func TestAdditions(t *testing.T) {
 	for name, want := range map[string][]string{
 		"propagation-rbac.yaml": {"ClusterRole", "ClusterRoleBinding"},
+		"reserver-rbac.yaml":    {"ClusterRole", "ClusterRole"},
 		"extension-config.yaml": {"ExtensionConfig", "Role", "RoleBinding", "Service"},
 	} {
 		var got []string

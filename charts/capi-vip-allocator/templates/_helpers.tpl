@@ -23,6 +23,14 @@ capi-vip-allocator-propagation
 capi-vip-allocator-writer
 {{- end }}
 
+{{/* The roles of those who may reserve VIPs: what they write, and what they read. */}}
+{{- define "manager.reserver" -}}
+capi-vip-allocator-reserver
+{{- end }}
+{{- define "manager.viewer" -}}
+capi-vip-allocator-viewer
+{{- end }}
+
 {{/* patch, never update: a PUT would drop the fields of a newer Cluster API. */}}
 {{- define "manager.writes" -}}
 - apiGroups: [cluster.x-k8s.io]
