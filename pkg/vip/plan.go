@@ -41,6 +41,7 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 	}
 	decision.Patch = patch.ops()
 	for role, outcome := range decision.Roles {
+		outcome.Next = Next(s, outcome)
 		decision.Conditions[role.ConditionType()] = outcome.condition()
 	}
 	return decision
@@ -174,8 +175,14 @@ func (o *Outcome) set(reason Reason, format string, args ...any) *Outcome {
 	return o
 }
 
+// NextStep stands in a condition between what is so and what to do about it.
+const NextStep = "; next: "
+
 func (o *Outcome) condition() Condition {
 	message := o.Message
+	if o.Next != "" {
+		message += NextStep + o.Next
+	}
 	for _, note := range o.Notes {
 		message += "; " + note.Message
 	}
