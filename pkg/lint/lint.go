@@ -16,6 +16,9 @@ type Options struct {
 	// OtherGate says that the hold gate or the hook gate keeps new Clusters waiting, so
 	// that an open class gate does no harm.
 	OtherGate bool
+	// Exists says that the input is what an API server has: what would happen when it is
+	// applied is past then.
+	Exists bool
 }
 
 // linter holds the input. What one object means may depend on the others.

@@ -106,7 +106,7 @@ func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
 	switch {
 	case serves.Class(class) && !elsewhere && serves.Err == nil && !serves.HasRole(role):
 		miss.Why = fmt.Sprintf("serves role %s only", serves.Roles[0])
-		miss.Next = fmt.Sprintf("kubectl annotate %s --overwrite %s=%s,%s", pool.Ref.Argument(), PoolRoleKey, ControlPlane, Ingress)
+		miss.Next = fmt.Sprintf("kubectl annotate %s --overwrite %s=%s,%s; or add a pool for role %s", pool.Ref.Argument(), PoolRoleKey, ControlPlane, Ingress, role)
 		return miss, 1
 	case serves.Class(class) && !elsewhere && serves.Err == nil:
 		miss.Why = `serves every class by "*": a * pool is used only by Clusters whose class declares the VIP variable`
@@ -116,6 +116,10 @@ func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
 		miss.Why = "is in another namespace; a namespaced pool serves Clusters of its own"
 		miss.Next = fmt.Sprintf("make a pool in namespace %s, or a GlobalInClusterIPPool", s.Cluster.Namespace)
 		return miss, 2
+	}
+	if serves.Err != nil && len(serves.Classes) == 0 && !elsewhere {
+		miss.Why, miss.Next = "cannot be read: "+Short(serves.Err.Error()), "kubectl edit "+pool.Ref.Argument()
+		return miss, 3
 	}
 	for _, entry := range serves.Classes {
 		switch {
@@ -130,6 +134,19 @@ func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
 		return miss, distance
 	}
 	return miss, 0
+}
+
+// HasKeys tells whether somebody wrote a label or annotation of ours, if only one that means
+// nothing.
+func HasKeys(labels, annotations map[string]string) bool {
+	for _, keys := range []map[string]string{labels, annotations} {
+		for key := range keys {
+			if strings.HasPrefix(key, Prefix) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // similar tells whether one text looks like a slip of the other.

@@ -203,7 +203,7 @@ func TestInjectedFlags(t *testing.T) {
 	e.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: injected}}")
 	args = append(args, injected...)
 	args = append(args, "--kubeconfig="+e.Management.Kubeconfig())
-	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"run"}, args...)...)
 	cmd.Env = append(os.Environ(), "POD_NAMESPACE=injected")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
