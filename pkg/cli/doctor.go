@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -147,7 +148,7 @@ func (d *doctor) manifests(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("read %s %s: %w", what.kind, objects[i].GetName(), err)
 			}
-			sources = append(sources, lint.Source{Name: fmt.Sprintf("%s %d", what.kind, i), Data: data})
+			sources = append(sources, lint.Source{Name: fmt.Sprintf("%s%d", liveSource, len(sources)), Data: data})
 		}
 		return nil
 	}
@@ -178,10 +179,16 @@ func (d *doctor) manifests(ctx context.Context) error {
 	d.diagnosis.Classes, d.diagnosis.Pools = result.Classes, result.Pools
 	for i := range result.Findings {
 		f := &result.Findings[i]
-		d.add(f.Severity, f.Object(), string(f.Check), f.Message, "")
+		d.add(f.Severity, f.Object(), string(f.Check), place.ReplaceAllString(f.Message, ""), "")
 	}
 	return nil
 }
+
+// liveSource begins the names under which lint is given what is there, place finds where it says
+// that something stands: of what is not in a file that tells nothing.
+const liveSource = "live-"
+
+var place = regexp.MustCompile(` \(` + liveSource + `\d+:\d+\)`)
 
 // again lists what was listed before, as it stands in the API. What is not visible was told
 // then.

@@ -44,6 +44,7 @@ var sameNamed = map[string]string{ // the controller's name by ours
 type settings struct {
 	namespace string // of the controller
 	given     *pflag.FlagSet
+	now       func() time.Time
 }
 
 func (s *settings) bind(flags *pflag.FlagSet) {
@@ -56,7 +57,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 		flag.Name, flag.Usage = ours, "instead of the running controller's --"+name
 		flags.AddFlag(flag)
 	}
-	s.given = flags
+	s.given, s.now = flags, time.Now
 }
 
 // find returns the settings and where they are from.
@@ -88,7 +89,7 @@ func (s *settings) find(ctx context.Context, r *reading) (*config.Config, *Contr
 		return nil, nil, err
 	}
 	result.LeaseNamespace = s.namespace
-	if err := found.judge(ctx, r, result, time.Now()); err != nil {
+	if err := found.judge(ctx, r, result, s.now()); err != nil {
 		return nil, nil, err
 	}
 	if err := result.Validate(); err != nil {

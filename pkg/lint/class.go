@@ -29,12 +29,16 @@ func (l *linter) loadClass(o *object) {
 		if !l.readable(o, &old) {
 			return
 		}
+		l.checkFields(o, new(clusterv1beta1.ClusterClass))
 		if err := clusterv1beta1.Convert_v1beta1_ClusterClass_To_v1beta2_ClusterClass(&old, spec, nil); err != nil {
 			l.add(o, o.line(), Error, BadField, "%v", err)
 			return
 		}
 	} else if !l.readable(o, spec) {
 		return
+	} else {
+		l.checkFields(o, new(clusterv1.ClusterClass))
+		l.checkRequired(o, spec)
 	}
 	c := &class{object: o, spec: spec}
 	for i := range spec.Spec.Patches {

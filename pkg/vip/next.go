@@ -125,7 +125,7 @@ func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
 		switch {
 		case entry.Name == class.Name && !elsewhere:
 			miss.Why, distance = fmt.Sprintf("names class %s/%s, not %s", entry.Namespace, entry.Name, class), 3
-		case similar(entry.Name, class.Name) && !elsewhere:
+		case Similar(entry.Name, class.Name) && !elsewhere:
 			miss.Why, distance = fmt.Sprintf("names class %s, not %s", entry.Name, class.Name), 4
 		default:
 			continue
@@ -149,8 +149,8 @@ func HasKeys(labels, annotations map[string]string) bool {
 	return false
 }
 
-// similar tells whether one text looks like a slip of the other.
-func similar(a, b string) bool {
+// Similar tells whether one text looks like a slip of the other.
+func Similar(a, b string) bool {
 	if a == b || a == everyClass || b == everyClass {
 		return false
 	}
@@ -191,7 +191,7 @@ func meantRole(text string) (Role, bool) {
 	}
 	for _, role := range Roles() {
 		whole := strings.ReplaceAll(string(role), "-", "")
-		if len(plain) >= 4 && strings.Contains(whole, plain) || similar(plain, whole) || plain == whole {
+		if len(plain) >= 4 && strings.Contains(whole, plain) || Similar(plain, whole) || plain == whole {
 			return role, true
 		}
 	}
@@ -209,7 +209,7 @@ func meantKey(missing string, labels, annotations map[string]string) string {
 				prefix, name = "", key
 			}
 			known := key == PoolClassKey || key == PoolRoleKey || key == PoolNamespacesKey || key == PoolPriorityKey
-			meant := similar(name, want) || name == want || name == "class" && want == "cluster-class"
+			meant := Similar(name, want) || name == want || name == "class" && want == "cluster-class"
 			if !known && meant && (prefix == "" || strings.Contains(prefix, "gorizond") || name == want) {
 				candidates = append(candidates, key)
 			}
