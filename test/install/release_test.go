@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -41,7 +42,7 @@ func TestReleaseFiles(t *testing.T) {
 	want := []string{
 		components, "capi-vip-allocator-" + strings.TrimPrefix(appVersion(t), "v") + ".tgz",
 		"capi-vip-allocator-" + runtime.GOOS + "-" + runtime.GOARCH, "capi-vip-allocator.cdx.json", "capi-vip-allocator.yaml",
-		"checksums.txt", "extension-config.yaml", "metadata.yaml", "propagation-rbac.yaml",
+		"checksums.txt", "extension-config.yaml", "kubectl-vip-" + runtime.GOOS + "-" + runtime.GOARCH + ".tar.gz", "metadata.yaml", "propagation-rbac.yaml", "vip.yaml",
 	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
@@ -145,6 +146,42 @@ func TestMetadata(t *testing.T) {
 	}
 	if want := fmt.Sprintf("v0.%d.", last); !strings.HasPrefix(appVersion(t), want) {
 		t.Errorf("the last series is %s, the release %s", want, appVersion(t))
+	}
+}
+
+// The manifest for krew names archives of this release by their sums, and each holds the plugin.
+func TestKrewManifest(t *testing.T) {
+	var manifest struct {
+		APIVersion, Kind string
+		Metadata         struct{ Name string }
+		Spec             struct {
+			Version, ShortDescription string
+			Platforms                 []struct{ URI, SHA256, Bin string }
+		}
+	}
+	if err := yaml.Unmarshal(released(t, "vip.yaml"), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if manifest.APIVersion != "krew.googlecontainertools.github.com/v1alpha2" || manifest.Kind != "Plugin" || manifest.Metadata.Name != "vip" ||
+		manifest.Spec.Version != appVersion(t) || manifest.Spec.ShortDescription == "" || len(manifest.Spec.Platforms) == 0 {
+		t.Errorf("it is %+v", manifest)
+	}
+	for _, platform := range manifest.Spec.Platforms {
+		folder, name := path.Split(platform.URI)
+		if want := "https://github.com/gorizond/capi-vip-allocator/releases/download/" + appVersion(t) + "/"; folder != want {
+			t.Errorf("%s is not in %s", platform.URI, want)
+		}
+		if sum := fmt.Sprintf("%x", sha256.Sum256(released(t, name))); sum != platform.SHA256 {
+			t.Errorf("the sum of %s is %s, want %s", name, platform.SHA256, sum)
+		}
+		dir := t.TempDir()
+		if out, err := exec.CommandContext(t.Context(), "tar", "--extract", "--gzip", "--file", filepath.Join(releaseDir(t), name), "--directory", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, platform.Bin), "version").CombinedOutput()
+		if err != nil || !strings.HasPrefix(string(out), "capi-vip-allocator v") {
+			t.Errorf("%s of %s prints %s: %v", platform.Bin, name, out, err)
+		}
 	}
 }
 
