@@ -180,11 +180,12 @@ const NextStep = "; next: "
 
 func (o *Outcome) condition() Condition {
 	message := o.Message
-	if o.Next != "" {
-		message += NextStep + o.Next
-	}
 	for _, note := range o.Notes {
 		message += "; " + note.Message
 	}
-	return Condition{True: o.Reason.Ready(), Reason: o.Reason, Message: Short(message)}
+	message = Short(message)
+	if o.Next != "" {
+		message += NextStep + Short(o.Next)
+	}
+	return Condition{True: o.Reason.Ready(), Reason: o.Reason, Message: message}
 }

@@ -131,11 +131,11 @@ func (e *explanation) role(r role) *explainedRole {
 // message is what the condition would say.
 func (r *explainedRole) message() string {
 	text := r.Message
-	if r.Next != "" {
-		text += "; next: " + r.Next
-	}
 	for _, note := range r.Notes {
 		text += "; " + note.Message
+	}
+	if r.Next != "" {
+		text += "; next: " + r.Next
 	}
 	return text
 }
