@@ -83,7 +83,7 @@ func (e *explainer) fromCondition(role vip.Role, r *Role) {
 // near names the pool that was most likely meant to serve the role, if none does.
 func (e *explainer) near(role vip.Role, r *Role) {
 	miss, found := e.reader.Closest(e.snapshot, role)
-	if !found {
+	if !found || miss.OtherRole && !r.Applies {
 		return
 	}
 	r.Closest = &NearMiss{Pool: miss.Pool.String(), Why: miss.Why}

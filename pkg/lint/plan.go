@@ -155,7 +155,7 @@ func (l *linter) foresee(c *cluster, s *vip.Snapshot, role vip.Role, outcome *vi
 	switch {
 	case outcome == nil:
 		miss, near := l.planner.reader.Closest(s, role)
-		if near && role == vip.ControlPlane {
+		if near && role == vip.ControlPlane && !miss.OtherRole {
 			l.add(c.object, line, Warning, Plan, "%s: the Cluster would get no VIP: its class declares no variable %s, and no pool of this role names the class; closest: %s; next: %s", role, s.Class.Roles[role].Path, miss, miss.Next)
 		}
 		return "none"

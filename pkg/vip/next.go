@@ -77,6 +77,8 @@ type NearMiss struct {
 	Pool PoolRef
 	// Why says what it lacks, Next what to do about it.
 	Why, Next string
+	// OtherRole says that it serves the class, but for the other role, as many a pool is meant to.
+	OtherRole bool
 }
 
 // String returns "Kind name, which …".
@@ -105,27 +107,33 @@ func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
 	elsewhere := pool.Ref.Namespace != "" && pool.Ref.Namespace != s.Cluster.Namespace
 	switch {
 	case serves.Class(class) && !elsewhere && serves.Err == nil && !serves.HasRole(role):
-		miss.Why = fmt.Sprintf("serves role %s only", serves.Roles[0])
+		miss.OtherRole, miss.Why = true, fmt.Sprintf("serves role %s only", serves.Roles[0])
 		miss.Next = fmt.Sprintf("kubectl annotate %s --overwrite %s=%s,%s; or add a pool for role %s", pool.Ref.Argument(), PoolRoleKey, ControlPlane, Ingress, role)
 		return miss, 1
 	case serves.Class(class) && !elsewhere && serves.Err == nil:
 		miss.Why = `serves every class by "*": a * pool is used only by Clusters whose class declares the VIP variable`
 		miss.Next = fmt.Sprintf("declare variable %s in ClusterClass %s, or: kubectl annotate %s --overwrite %s=%s", role.DefaultVariable(), class, pool.Ref.Argument(), PoolClassKey, class.Name)
 		return miss, 1
-	case serves.Class(class) && elsewhere:
+	case serves.Class(class) && elsewhere && serves.HasRole(role):
 		miss.Why = "is in another namespace; a namespaced pool serves Clusters of its own"
 		miss.Next = fmt.Sprintf("make a pool in namespace %s, or a GlobalInClusterIPPool", s.Cluster.Namespace)
-		return miss, 2
+		if distance = 2; !serves.names(class) {
+			distance = 5
+		}
+		return miss, distance
 	}
 	if serves.Err != nil && len(serves.Classes) == 0 && !elsewhere {
 		miss.Why, miss.Next = "cannot be read: "+Short(serves.Err.Error()), "kubectl edit "+pool.Ref.Argument()
 		return miss, 3
 	}
+	if elsewhere || serves.Err == nil && !serves.HasRole(role) {
+		return miss, 0
+	}
 	for _, entry := range serves.Classes {
 		switch {
-		case entry.Name == class.Name && !elsewhere:
+		case entry.Name == class.Name:
 			miss.Why, distance = fmt.Sprintf("names class %s/%s, not %s", entry.Namespace, entry.Name, class), 3
-		case Similar(entry.Name, class.Name) && !elsewhere:
+		case Similar(entry.Name, class.Name):
 			miss.Why, distance = fmt.Sprintf("names class %s, not %s", entry.Name, class.Name), 4
 		default:
 			continue
