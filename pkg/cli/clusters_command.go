@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
 )
 
 // Clusters returns the command that lists Clusters and their VIPs.
@@ -37,32 +38,31 @@ func Clusters() *cobra.Command {
 
 // printClusters lists the Clusters once.
 func printClusters(cmd *cobra.Command, to *target, set *settings, as format) error {
-	list, _, err := listClusters(cmd.Context(), to, set)
+	list, err := listClusters(cmd.Context(), to, set)
 	if err != nil {
 		return err
 	}
 	return printAs(cmd.OutOrStdout(), string(as), list, func(s *screen) { s.clusters(list, to.allNamespaces) })
 }
 
-func listClusters(ctx context.Context, to *target, set *settings) (*ClusterList, *reading, error) {
+func listClusters(ctx context.Context, to *target, set *settings) (*ClusterList, error) {
 	namespace, err := to.namespace()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r, err := to.connect()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	config, controller, err := set.find(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	only := namespace
 	if to.allNamespaces {
 		only = metav1.NamespaceAll
 	}
-	list, err := r.clusterList(ctx, only, namespace, config, controller)
-	return list, r, err
+	return r.clusterList(ctx, only, namespace, config, controller)
 }
 
 // pause is how long changes are gathered before everything is listed again: a Cluster that is
@@ -76,23 +76,18 @@ func followClusters(cmd *cobra.Command, to *target, set *settings, as format) er
 		return fmt.Errorf("--watch prints a table only, not %s", as)
 	}
 	ctx := cmd.Context()
-	s := newScreen(cmd.OutOrStdout())
-	shown := map[string]string{}
-	changed := make(chan struct{}, 1)
-	var once bool
+	changed, err := notify(ctx, to)
+	if err != nil {
+		return err
+	}
+	s, shown := newScreen(cmd.OutOrStdout()), map[string]string{}
 	for {
-		list, r, err := listClusters(ctx, to, set)
+		list, err := listClusters(ctx, to, set)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			return err
-		}
-		if !once {
-			once = true
-			if err := r.notify(ctx, changed); err != nil {
-				return err
-			}
 		}
 		s.now = time.Now()
 		s.changedClusters(list, to.allNamespaces, shown)
@@ -109,20 +104,33 @@ func followClusters(cmd *cobra.Command, to *target, set *settings, as format) er
 	}
 }
 
-// notify tells of every change of a Cluster or claim that may be watched.
-func (r *reading) notify(ctx context.Context, changed chan<- struct{}) error {
-	for _, what := range []resource{clusters, claims} {
-		events, err := r.of(what).Watch(ctx, metav1.ListOptions{})
-		if err != nil {
-			return fmt.Errorf("watch %s: %w", what.GroupResource(), err)
-		}
-		go r.forward(ctx, what, events, changed)
+// notify tells of every change of a Cluster or claim that the user may watch.
+func notify(ctx context.Context, to *target) (<-chan struct{}, error) {
+	namespace, err := to.namespace()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if to.allNamespaces {
+		namespace = metav1.NamespaceAll
+	}
+	r, err := to.connect()
+	if err != nil {
+		return nil, err
+	}
+	changed := make(chan struct{}, 1)
+	for _, what := range []resource{clusters, claims} {
+		client := r.of(what).Namespace(namespace)
+		events, err := client.Watch(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", what.GroupResource(), err)
+		}
+		go forward(ctx, client, events, changed)
+	}
+	return changed, nil
 }
 
 // forward passes events on without their content. A watch that ends is begun anew.
-func (r *reading) forward(ctx context.Context, what resource, events watch.Interface, changed chan<- struct{}) {
+func forward(ctx context.Context, client dynamic.ResourceInterface, events watch.Interface, changed chan<- struct{}) {
 	for ctx.Err() == nil {
 		for range events.ResultChan() {
 			select {
@@ -135,7 +143,7 @@ func (r *reading) forward(ctx context.Context, what resource, events watch.Inter
 			return
 		case <-time.After(pause):
 		}
-		if again, err := r.of(what).Watch(ctx, metav1.ListOptions{}); err == nil {
+		if again, err := client.Watch(ctx, metav1.ListOptions{}); err == nil {
 			events = again
 		}
 	}
