@@ -20,8 +20,13 @@ func (l *linter) checkFields(o *object, into any) {
 	if err == nil {
 		return
 	}
-	for _, match := range unknownField.FindAllStringSubmatch(err.Error(), -1) {
+	found := unknownField.FindAllStringSubmatch(err.Error(), -1)
+	for i, match := range found {
 		field := match[1]
+		if i == maxFields && len(found) > maxFields+1 {
+			l.add(o, o.line(), Warning, UnknownField, "%d more fields are none of %s %s", len(found)-maxFields, o.kind, o.version)
+			return
+		}
 		severity, effect := Warning, "kubectl refuses it, and the API server drops it"
 		if hint := moved(o, field); hint != "" {
 			severity, effect = Error, hint
@@ -29,6 +34,9 @@ func (l *linter) checkFields(o *object, into any) {
 		l.add(o, o.line(steps(field)...), severity, UnknownField, "%.120s is no field of %s %s: %s", field, o.kind, o.version, effect)
 	}
 }
+
+// maxFields is how many unknown fields of one object are named.
+const maxFields = 3
 
 // moved says what a field is called in the version that the manifest states, where it is
 // required there.

@@ -1,13 +1,15 @@
 package lint
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 )
 
 // placeholder is what somebody fills in before the API server sees the manifest: clusterctl,
-// Flux, envsubst. A default stands behind ":=", ":-", "=" or "-".
-var placeholder = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(?::?[=-]([^{}\n]*))?\}`)
+// Flux, envsubst. A default stands behind ":=", ":-", "=" or "-". A dollar before it says that it
+// is to stay as it is.
+var placeholder = regexp.MustCompile(`\$?\$\{ *([A-Za-z_][A-Za-z0-9_]*)(?: *:?[=-]([^{}\n]*))? *\}`)
 
 // Letters that no name has mark what was a placeholder while the document is parsed: the braces
 // themselves mean something in YAML.
@@ -17,6 +19,9 @@ const opened, closed = "‹", "›"
 func masked(text []byte) []byte {
 	return placeholder.ReplaceAllFunc(text, func(match []byte) []byte {
 		parts := placeholder.FindSubmatch(match)
+		if bytes.HasPrefix(match, []byte("$$")) {
+			return match
+		}
 		if len(parts[2]) > 0 {
 			return parts[2]
 		}
