@@ -102,34 +102,59 @@ func Closest(s *Snapshot, role Role, pools []Pool) (NearMiss, bool) {
 // misses says by what the pool misses the Cluster, and how far it is from serving it; 0 if it
 // has nothing to do with the Cluster.
 func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
-	class, serves := s.Cluster.Class, &pool.Serves
-	miss.Pool = pool.Ref
+	serves := &pool.Serves
 	elsewhere := pool.Ref.Namespace != "" && pool.Ref.Namespace != s.Cluster.Namespace
 	switch {
-	case serves.Class(class) && !elsewhere && serves.Err == nil && !serves.HasRole(role):
-		miss.OtherRole, miss.Why = true, fmt.Sprintf("serves role %s only", serves.Roles[0])
-		miss.Next = fmt.Sprintf("kubectl annotate %s --overwrite %s=%s,%s; or add a pool for role %s", pool.Ref.Argument(), PoolRoleKey, ControlPlane, Ingress, role)
-		return miss, 1
-	case serves.Class(class) && !elsewhere && serves.Err == nil:
-		miss.Why = `serves every class by "*": a * pool is used only by Clusters whose class declares the VIP variable`
-		miss.Next = fmt.Sprintf("declare variable %s in ClusterClass %s, or: kubectl annotate %s --overwrite %s=%s", role.DefaultVariable(), class, pool.Ref.Argument(), PoolClassKey, class.Name)
-		return miss, 1
-	case serves.Class(class) && elsewhere && serves.HasRole(role):
-		miss.Why = "is in another namespace; a namespaced pool serves Clusters of its own"
-		miss.Next = fmt.Sprintf("make a pool in namespace %s, or a GlobalInClusterIPPool", s.Cluster.Namespace)
-		if distance = 2; !serves.names(class) {
-			distance = 5
-		}
-		return miss, distance
+	case serves.Class(s.Cluster.Class) && elsewhere:
+		return s.missesNamespace(role, pool)
+	case elsewhere:
+		return NearMiss{}, 0
+	case serves.Class(s.Cluster.Class) && serves.Err == nil:
+		return s.missesRole(role, pool)
+	case serves.Err != nil && len(serves.Classes) == 0:
+		return NearMiss{Pool: pool.Ref, Why: "cannot be read: " + Short(serves.Err.Error()), Next: "kubectl edit " + pool.Ref.Argument()}, 3
+	case serves.Err != nil || serves.HasRole(role):
+		return s.missesClass(pool)
 	}
-	if serves.Err != nil && len(serves.Classes) == 0 && !elsewhere {
-		miss.Why, miss.Next = "cannot be read: "+Short(serves.Err.Error()), "kubectl edit "+pool.Ref.Argument()
-		return miss, 3
+	return NearMiss{}, 0
+}
+
+// missesNamespace judges a pool of the class that stands in another namespace.
+func (s *Snapshot) missesNamespace(role Role, pool *Pool) (miss NearMiss, distance int) {
+	if !pool.Serves.HasRole(role) {
+		return NearMiss{}, 0
 	}
-	if elsewhere || serves.Err == nil && !serves.HasRole(role) {
-		return miss, 0
+	if distance = 2; !pool.Serves.names(s.Cluster.Class) {
+		distance = 5
 	}
-	for _, entry := range serves.Classes {
+	return NearMiss{
+		Pool: pool.Ref, Why: "is in another namespace; a namespaced pool serves Clusters of its own",
+		Next: fmt.Sprintf("make a pool in namespace %s, or a GlobalInClusterIPPool", s.Cluster.Namespace),
+	}, distance
+}
+
+// missesRole judges a pool that serves the class.
+func (s *Snapshot) missesRole(role Role, pool *Pool) (miss NearMiss, distance int) {
+	argument := pool.Ref.Argument()
+	switch serves := &pool.Serves; {
+	case !serves.HasRole(role):
+		return NearMiss{
+			Pool: pool.Ref, OtherRole: true, Why: fmt.Sprintf("serves role %s only", serves.Roles[0]),
+			Next: fmt.Sprintf("kubectl annotate %s --overwrite %s=%s,%s; or add a pool for role %s", argument, PoolRoleKey, ControlPlane, Ingress, role),
+		}, 1
+	case !serves.names(s.Cluster.Class):
+		return NearMiss{
+			Pool: pool.Ref, Why: `serves every class by "*": a * pool is used only by Clusters whose class declares the VIP variable`,
+			Next: fmt.Sprintf("declare variable %s in ClusterClass %s, or: kubectl annotate %s --overwrite %s=%s", role.DefaultVariable(), s.Cluster.Class, argument, PoolClassKey, s.Cluster.Class.Name),
+		}, 1
+	}
+	return NearMiss{}, 0
+}
+
+// missesClass judges a pool that serves other classes, of which one may be a slip.
+func (s *Snapshot) missesClass(pool *Pool) (miss NearMiss, distance int) {
+	class := s.Cluster.Class
+	for _, entry := range pool.Serves.Classes {
 		switch {
 		case entry.Name == class.Name:
 			miss.Why, distance = fmt.Sprintf("names class %s/%s, not %s", entry.Namespace, entry.Name, class), 3
@@ -138,10 +163,11 @@ func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
 		default:
 			continue
 		}
+		miss.Pool = pool.Ref
 		miss.Next = fmt.Sprintf("kubectl annotate %s --overwrite %s=%s", pool.Ref.Argument(), PoolClassKey, class.Name)
 		return miss, distance
 	}
-	return miss, 0
+	return NearMiss{}, 0
 }
 
 // HasKeys tells whether somebody wrote a label or annotation of ours, if only one that means
