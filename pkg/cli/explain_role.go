@@ -43,9 +43,7 @@ func (e *explainer) role(role vip.Role) Role {
 	if !r.Ready && len(r.Pools) == 0 && !e.misses(anyPool) {
 		e.near(role, &r)
 	}
-	if r.Applies && !r.Ready && e.controller.Down != "" && (r.Reason == string(vip.ClaimPending) || r.Reason == string(vip.ClaimMoved)) {
-		r.Next = "start the allocator: " + e.controller.Next
-	}
+	e.startFirst(&r)
 	return r
 }
 
@@ -89,6 +87,14 @@ func (e *explainer) near(role vip.Role, r *Role) {
 	r.Closest = &NearMiss{Pool: miss.Pool.String(), Why: miss.Why}
 	if r.Next = miss.Next; !r.Applies {
 		r.Next = "if the Cluster is to have this VIP: " + miss.Next
+	}
+}
+
+// startFirst says of what only waits for the allocator that it must run.
+func (e *explainer) startFirst(r *Role) {
+	passes := r.Reason == string(vip.ClaimPending) || r.Reason == string(vip.ClaimMoved)
+	if r.Applies && passes && e.controller.Down != "" {
+		r.Next = "start the allocator: " + e.controller.Next
 	}
 }
 
