@@ -83,10 +83,10 @@ func followClusters(cmd *cobra.Command, to *target, set *settings, as format) er
 	s, shown := newScreen(cmd.OutOrStdout()), map[string]string{}
 	for {
 		list, err := listClusters(ctx, to, set)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was told to stop while listing
+		}
+		if err != nil {
 			return err
 		}
 		s.now = time.Now()

@@ -50,23 +50,23 @@ func TestFollowingPrintsWhatChanged(t *testing.T) {
 	s := newScene(t)
 	s.fresh()
 	shown := map[string]string{}
-	print := func() string {
+	next := func() string {
 		var out bytes.Buffer
 		(&screen{out: &out, now: now}).changedClusters(s.clusters(""), true, shown)
 		return out.String()
 	}
-	if first := print(); !strings.Contains(first, "web") {
+	if first := next(); !strings.Contains(first, "web") {
 		t.Errorf("at first it prints %q", first)
 	}
-	if again := print(); again != "" {
+	if again := next(); again != "" {
 		t.Errorf("nothing changed, and it prints %q", again)
 	}
 	s.set(web, map[string]any{"host": "10.10.0.77", "port": int64(6443)}, "spec", "controlPlaneEndpoint")
-	if changed := print(); !strings.Contains(changed, "10.10.0.77") || !strings.Contains(changed, "manual") {
+	if changed := next(); !strings.Contains(changed, "10.10.0.77") || !strings.Contains(changed, "manual") {
 		t.Errorf("after a change it prints %q", changed)
 	}
 	delete(s.objects, web)
-	if gone := print(); !strings.Contains(gone, "team/web is gone") {
+	if gone := next(); !strings.Contains(gone, "team/web is gone") {
 		t.Errorf("after the deletion it prints %q", gone)
 	}
 }

@@ -220,25 +220,7 @@ func (l *look) warnings(pool *kube.Pool, crowd *crowd) []string {
 		slices.Sort(crowd.outside[pool.Ref])
 		words = append(words, "annotation "+vip.PoolNamespacesKey+" leaves out Clusters that wait in "+strings.Join(crowd.outside[pool.Ref], ", "))
 	}
-	var others []string
-	for _, other := range l.Pools.List() {
-		if other.Ref != pool.Ref && pool.SurelyOverlaps(other) {
-			others = append(others, other.Ref.String())
-		}
-	}
-	const most = 3
-	if slices.Sort(others); len(others) > most {
-		others = append(others[:most], fmt.Sprintf("%d more", len(others)-most))
-	}
-	if len(others) > 0 {
-		words = append(words, "its addresses overlap with those of "+strings.Join(others, ", "))
-	}
-	for _, other := range l.Pools.Others() {
-		if pool.SurelyOverlaps(other) {
-			words = append(words, fmt.Sprintf("its addresses overlap with those of %s, which carries no key of the allocator: it could hand a VIP to a machine; exclude them there by spec.excludedAddresses", other.Ref))
-			break
-		}
-	}
+	words = append(words, l.overlaps(pool)...)
 	words = append(words, l.ungated(pool)...)
 	if pool.CanPin() && pool.Grace == 0 {
 		words = append(words, "no spec.addressReuseGracePeriodSeconds: a released VIP may be given to others at once")
@@ -259,6 +241,30 @@ func (l *look) ungated(pool *kube.Pool) []string {
 		}
 		if found, inspected := l.gates(class)[vip.ControlPlane]; inspected && found.State == gate.Ungated {
 			words = append(words, fmt.Sprintf("ClusterClass %s, which it serves, may build infrastructure without the VIP; kubectl vip doctor says why", key))
+		}
+	}
+	return words
+}
+
+// overlaps names the pools that hand out addresses of this one, of VIPs and of machines.
+func (l *look) overlaps(pool *kube.Pool) (words []string) {
+	var others []string
+	for _, other := range l.Pools.List() {
+		if other.Ref != pool.Ref && pool.SurelyOverlaps(other) {
+			others = append(others, other.Ref.String())
+		}
+	}
+	const most = 3
+	if slices.Sort(others); len(others) > most {
+		others = append(others[:most], fmt.Sprintf("%d more", len(others)-most))
+	}
+	if len(others) > 0 {
+		words = append(words, "its addresses overlap with those of "+strings.Join(others, ", "))
+	}
+	for _, other := range l.Pools.Others() {
+		if pool.SurelyOverlaps(other) {
+			words = append(words, fmt.Sprintf("its addresses overlap with those of %s, which carries no key of the allocator: it could hand a VIP to a machine; exclude them there by spec.excludedAddresses", other.Ref))
+			break
 		}
 	}
 	return words

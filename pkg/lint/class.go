@@ -24,7 +24,8 @@ type class struct {
 
 func (l *linter) loadClass(o *object) {
 	spec := new(clusterv1.ClusterClass)
-	if o.legacy() {
+	switch {
+	case o.legacy():
 		var old clusterv1beta1.ClusterClass
 		if !l.readable(o, &old) {
 			return
@@ -34,9 +35,9 @@ func (l *linter) loadClass(o *object) {
 			l.add(o, o.line(), Error, BadField, "%v", err)
 			return
 		}
-	} else if !l.readable(o, spec) {
+	case !l.readable(o, spec):
 		return
-	} else {
+	default:
 		l.checkFields(o, new(clusterv1.ClusterClass))
 		l.checkRequired(o, spec)
 	}
