@@ -15,13 +15,17 @@ import (
 func Explain() *cobra.Command {
 	to, set, as := newTarget(), &settings{}, new(format)
 	cmd := &cobra.Command{
-		Use:   "explain [cluster] NAME",
+		Use:   "explain [[cluster] NAME]",
 		Short: "Explain what a Cluster's VIPs are, or what they wait for",
 		Long: "Explains, by the controller's own planner, what the VIPs of a Cluster are or what they wait for:\n" +
 			"claims, all pools in the order in which they are tried, gates, and what to do next.\n" +
-			"Works while the controller is down. Only gets and lists; what may not be seen is named.",
-		Args: cobra.RangeArgs(1, 2),
+			"Works while the controller is down. Only gets and lists; what may not be seen is named.\n" +
+			"Without a name it lists the Clusters, as the command clusters does.",
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 || len(args) == 1 && isClusterKind(args[0]) {
+				return printClusters(cmd, to, set, *as)
+			}
 			name, err := clusterName(args)
 			if err != nil {
 				return err
@@ -39,7 +43,7 @@ func Explain() *cobra.Command {
 			return completeClusters(cmd.Context(), to), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	to.bind(cmd.Flags())
+	to.bind(cmd)
 	set.bind(cmd.Flags())
 	as.bind(cmd)
 	return cmd

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -31,7 +32,7 @@ func (e *explainer) role(role vip.Role) Role {
 		r.Gate = classGate(finding)
 	}
 	switch {
-	case e.blind || refused(outcome, r.Reported):
+	case e.blind() || refused(outcome, r.Reported):
 		e.fromCondition(role, &r)
 	case outcome != nil:
 		e.fromPlan(outcome, &r)
@@ -39,9 +40,10 @@ func (e *explainer) role(role vip.Role) Role {
 	if r.Applies {
 		r.Pools = e.candidates(role)
 	}
-	if r.Applies && !r.Ready {
-		r.Next = remedy(e.snapshot, role, &r)
+	if !r.Ready && len(r.Pools) == 0 && !e.misses(anyPool) {
+		e.near(role, &r)
 	}
+	e.startFirst(&r)
 	return r
 }
 
@@ -57,7 +59,7 @@ func (e *explainer) fromPlan(outcome *vip.Outcome, r *Role) {
 	for _, note := range outcome.Notes {
 		r.Notes = append(r.Notes, Note{Reason: string(note.Reason), Message: vip.Short(note.Message)})
 	}
-	r.ToDo = todo(outcome, r.Claim)
+	r.Next, r.ToDo = outcome.Next, todo(outcome, r.Claim)
 }
 
 // fromCondition tells what the controller said, which knows more than we do.
@@ -66,9 +68,33 @@ func (e *explainer) fromCondition(role vip.Role, r *Role) {
 		return
 	}
 	r.Source, r.Applies = reported, true
-	r.Ready, r.Reason, r.Message = r.Reported.Status == "True", r.Reported.Reason, r.Reported.Message
+	r.Ready, r.Reason = r.Reported.Status == "True", r.Reported.Reason
+	r.Message, r.Next, _ = strings.Cut(r.Reported.Message, vip.NextStep)
+	if r.Next == "" && !r.Ready { // an older release reported it
+		r.Next = vip.Next(e.snapshot, &vip.Outcome{Role: role, Reason: vip.Reason(r.Reason), ClaimName: role.ClaimName(e.cluster.Name)})
+	}
 	if r.VIP = e.snapshot.Cluster.Annotations[role.Stamp()]; r.VIP == "" && role == vip.ControlPlane {
 		r.VIP = e.snapshot.Cluster.Endpoint.Host
+	}
+}
+
+// near names the pool that was most likely meant to serve the role, if none does.
+func (e *explainer) near(role vip.Role, r *Role) {
+	miss, found := e.reader.Closest(e.snapshot, role)
+	if !found || miss.OtherRole && !r.Applies {
+		return
+	}
+	r.Closest = &NearMiss{Pool: miss.Pool.String(), Why: miss.Why}
+	if r.Next = miss.Next; !r.Applies {
+		r.Next = "if the Cluster is to have this VIP: " + miss.Next
+	}
+}
+
+// startFirst says of what only waits for the allocator that it must run.
+func (e *explainer) startFirst(r *Role) {
+	passes := r.Reason == string(vip.ClaimPending) || r.Reason == string(vip.ClaimMoved)
+	if r.Applies && passes && e.controller.Down != "" {
+		r.Next = "start the allocator: " + e.controller.Next
 	}
 }
 

@@ -20,7 +20,9 @@ type reading struct {
 	client    dynamic.Interface
 	discovery discovery.DiscoveryInterface
 	served    kube.Served
-	unseen    []Unseen
+	// missing is what of Cluster API is not served; empty if all is.
+	missing string
+	unseen  []Unseen
 }
 
 // of returns the client of a resource at the version that is served.

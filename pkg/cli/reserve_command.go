@@ -64,7 +64,7 @@ func Reserve() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := cmd.Flags()
-	to.bind(flags)
+	to.bind(cmd)
 	set.bind(flags)
 	flags.StringVar(&role, "role", role, "role of the VIP: "+string(vip.ControlPlane)+" or "+string(vip.Ingress))
 	flags.StringVar(&w.pool, "pool", "", "pool to take it from: the name of a global one, or NAMESPACE/NAME of one in the Cluster's namespace")

@@ -43,6 +43,9 @@ func (s *screen) role(e *Explanation, r *Role) {
 	if r.Applies {
 		add("pools", s.candidates(e, r.Pools))
 	}
+	if c := r.Closest; c != nil {
+		add("closest", s.wrap(c.Pool+", which "+c.Why, indent))
+	}
 	s.show(t, "  ")
 }
 
@@ -73,9 +76,18 @@ func (s *screen) title(e *Explanation, r *Role) string {
 		return name + words + s.warn("  as the controller reported it "+s.age(r.Reported.Since)+" ago")
 	}
 	if !differs(r) {
-		words += s.faint("  for " + s.age(r.Reported.Since))
+		words += s.faint("  " + standing(r.Ready) + s.age(r.Reported.Since))
 	}
 	return name + words
+}
+
+// standing says what an age is the age of: a condition keeps it as long as its status, whatever
+// its reasons are.
+func standing(ready bool) string {
+	if ready {
+		return "ready for "
+	}
+	return "waiting for "
 }
 
 // differs tells whether the Cluster says something else than what was found now.
@@ -169,7 +181,7 @@ func (s *screen) candidates(e *Explanation, pools []Candidate) string {
 		if hides(e.NotVisible, anyPool) {
 			return s.warn("not visible (forbidden)")
 		}
-		return s.faint("none names this class and role")
+		return s.faint("no usable pool")
 	}
 	t := s.table()
 	for i, c := range pools {

@@ -25,6 +25,8 @@ type object struct {
 	group, version, kind, namespace, name string
 	// live says that the source holds Clusters that exist.
 	live bool
+	// substituted says that something in its document is filled in before it is applied.
+	substituted bool
 	// exported says that the object was read from an API server.
 	exported bool
 }

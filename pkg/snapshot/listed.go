@@ -90,6 +90,22 @@ func (r *Reader) Candidates(s *vip.Snapshot, role vip.Role) []vip.Candidate {
 	return r.Allocator.Judge(allocator.RequestOf(s, &decision), want)
 }
 
+// Closest is the pool that was most likely meant to serve the role, where none does.
+func (r *Reader) Closest(s *vip.Snapshot, role vip.Role) (vip.NearMiss, bool) {
+	var pools []vip.Pool
+	for _, pool := range r.Pools.List() {
+		pools = append(pools, pool.View())
+	}
+	for _, pool := range r.Pools.Others() {
+		if vip.HasKeys(pool.Labels, pool.Annotations) {
+			view := pool.View()
+			view.Serves = vip.ParseServes(pool.Labels, pool.Annotations)
+			pools = append(pools, view)
+		}
+	}
+	return vip.Closest(s, role, pools)
+}
+
 // Free is how many addresses of the pool nobody has or is about to have, if that is known.
 func (r *Reader) Free(pool vip.PoolRef) (free int64, known bool) {
 	return r.Allocator.Free(pool)

@@ -132,8 +132,7 @@ func usable(candidates []Candidate) bool {
 // the Cluster may not use.
 func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 	if len(candidates) == 0 {
-		return NoPool, fmt.Sprintf("no pool serves class %s for role %s; label or annotate one with %s and %s",
-			s.Cluster.Class, role, PoolClassKey, PoolRoleKey)
+		return NoPool, fmt.Sprintf("no pool serves class %s for role %s", s.Cluster.Class, role)
 	}
 	var parts []string
 	reason := Reason("")
@@ -157,7 +156,7 @@ func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 
 // What a Candidate of the verdict PoolExhausted says.
 const (
-	NoFreeAddress = "it has no free address; extend it or add a pool"
+	NoFreeAddress = "it has no free address"
 	RefusedBefore = "its provider had no address for this Cluster a moment ago"
 )
 

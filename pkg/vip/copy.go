@@ -56,7 +56,7 @@ func (v *roleView) planCopied(value string) *Outcome {
 	if v.role == ControlPlane && v.Cluster.Endpoint.Host != "" {
 		where = "spec.controlPlaneEndpoint"
 	}
-	return v.out.set(CopiedVIP, "%s is %s, the VIP of Cluster %s/%s: the manifest was copied; remove it from this Cluster (kubectl vip clean removes all that must not be copied)",
+	return v.out.set(CopiedVIP, "%s is %s, the VIP of Cluster %s/%s, from whose manifest this one was copied",
 		where, value, holder.Namespace, holder.Name)
 }
 

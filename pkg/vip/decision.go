@@ -37,8 +37,9 @@ const (
 type Outcome struct {
 	Role   Role
 	Reason Reason
-	// Message says in one sentence what is so and, if something is missing, what to do.
-	Message string
+	// Message says in one sentence what is so, Next what a person should do about it; Next is
+	// empty if the role is ready.
+	Message, Next string
 	// Notes are further findings, reported beside the outcome.
 	Notes []Note
 	// Address is the role's VIP once it is known.

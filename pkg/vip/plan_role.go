@@ -95,8 +95,8 @@ func (v *roleView) planShared() *Outcome {
 	if v.live {
 		v.out.Pool, v.out.Ensure = v.claim.Pool, v.claim.Outdated
 	}
-	return v.out.set(VariableRefused, "ClusterClass %s has variable %s for both roles, and it can hold one address only; name another one in the class's annotation %s",
-		v.Cluster.Class, v.variable.Path, v.role.VariableAnnotation())
+	return v.out.set(VariableRefused, "ClusterClass %s has variable %s for both roles, and it can hold one address only",
+		v.Cluster.Class, v.variable.Path)
 }
 
 // asked tells whether the class or a pool asks for the role on this Cluster.
@@ -198,17 +198,17 @@ func (v *roleView) releaseHint() string {
 func (v *roleView) refuse(address string) *Outcome {
 	if !v.inUse(v.claim) && !serves(v.Snapshot, v.role, v.claim.Pool) {
 		v.out.Waiting = true
-		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s; let it, or add a pool that does",
+		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s",
 			v.claim.Name, address, v.claim.Pool, v.role)
 	}
 	if v.claim.Address.Outside && !v.inUse(v.claim) {
 		v.out.Waiting = true
-		return v.out.set(AddressInvalid, "claim %s is bound to %s, which is none of the addresses of %s; let it hold the address, or add a pool",
+		return v.out.set(AddressInvalid, "claim %s is bound to %s, which is none of the addresses of %s",
 			v.claim.Name, address, v.claim.Pool)
 	}
 	if holder, used := v.holder(address); used {
 		v.out.Waiting = true
-		return v.out.set(AddressInUse, "%s from %s is used by %s; free the address, or add a pool with others", address, v.claim.Pool, holder)
+		return v.out.set(AddressInUse, "%s from %s is used by %s", address, v.claim.Pool, holder)
 	}
 	if v.variable.Declared && v.mayFill(true) && v.value == "" {
 		if v.variable.Problem != "" {

@@ -142,13 +142,13 @@ func (v *roleView) planOccupied() *Outcome {
 	switch {
 	case v.claim.Deleting:
 		v.out.Want = &Want{Role: v.role, Claim: v.claim.Name, Keep: true}
-		return v.out.set(ClaimTerminating, "claim %s is on its way out%s", v.claim.Name, v.until())
+		return v.out.set(ClaimTerminating, "claim %s is being released%s", v.claim.Name, v.until())
 	case slices.Contains(v.claim.OwnerUIDs, v.Cluster.UID):
 		return v.out.set(ClaimForeign, "claim %s of this Cluster carries label %s: %.80q instead of %s; correct the label", v.claim.Name, PoolRoleKey, v.claim.Role, v.role)
 	case len(v.claim.OwnerClusters) > 0:
 		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is about to go", v.claim.Name)
 	}
-	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete it, or name the Cluster otherwise", v.claim.Name)
+	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster", v.claim.Name)
 }
 
 // until says how long a pool keeps a claim that is being deleted.
@@ -157,7 +157,7 @@ func (v *roleView) until() string {
 	if pool == nil || pool.Grace == 0 || v.claim.DeletedAt.IsZero() {
 		return ""
 	}
-	return ", until " + v.claim.DeletedAt.Add(pool.Grace).UTC().Format(time.RFC3339)
+	return "; next try at " + v.claim.DeletedAt.Add(pool.Grace).UTC().Format(time.RFC3339)
 }
 
 // planNew chooses a pool for a role that has nothing yet.

@@ -116,7 +116,7 @@ func (r Reason) Ready() bool {
 // Warning tells whether somebody should look: its event is a warning.
 func (r Reason) Warning() bool {
 	switch r {
-	case Allocated, Manual, Disabled, ClaimPending, ClaimMoved, ClassNotReady, NoTarget, Booked:
+	case Allocated, Manual, Disabled, ClaimMoved, ClassNotReady, NoTarget, Booked:
 		return false
 	}
 	return true

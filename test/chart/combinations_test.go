@@ -62,6 +62,10 @@ var features = map[string]feature{
 		values{"metrics": values{"serviceMonitor": values{"enabled": true}, "prometheusRule": values{"enabled": true}, "dashboard": values{"enabled": true}}},
 		[]string{"ServiceMonitor/" + manager, "PrometheusRule/" + manager, "ConfigMap/capi-vip-allocator-dashboard"},
 	},
+	"rights for people": {
+		values{"rbac": values{"aggregate": true}},
+		[]string{"ClusterRole/capi-vip-allocator-view", "ClusterRole/capi-vip-allocator-edit"},
+	},
 	"disruption budget": {nil, []string{"PodDisruptionBudget/" + manager}},
 	"network policy": {
 		values{"networkPolicy": values{"enabled": true, "metricsFrom": []any{values{"podSelector": values{"matchLabels": values{"app": "prometheus"}}}},
