@@ -51,11 +51,10 @@ func TestKindsComeAndGo(t *testing.T) {
 		}
 		target := w.rancher(c, nil)
 		target.becomes(stamped(observe.Ingress, ingress))
-		w.barrier()
-		edge.is(stamped(observe.Ingress, ingress))
 		late := w.fleet(w.workspace, "late", asking(c))
-		w.barrier()
+		w.told("prod", "Fleet Cluster "+w.workspace+"/late")
 		late.is(bare)
+		edge.is(stamped(observe.Ingress, ingress))
 		edge.delete()
 		edge.gone()
 		target.delete()
