@@ -23,7 +23,7 @@ var fields = map[string]string{
 	"infrastructure.cluster.x-k8s.io/v1beta2 Metal3MachineTemplate": `
 		image.checksum image.checksumType image.diskFormat image.url`,
 
-	"infrastructure.cluster.x-k8s.io/v1alpha1 HarvesterClusterTemplate": `
+	"infrastructure.cluster.x-k8s.io/v1beta1 HarvesterClusterTemplate": `
 		controlPlaneEndpoint.host controlPlaneEndpoint.port
 		identitySecret.name identitySecret.namespace
 		loadBalancerConfig.ipPool.gateway loadBalancerConfig.ipPool.rangeEnd
@@ -32,7 +32,7 @@ var fields = map[string]string{
 		loadBalancerConfig.listeners[].backendPort loadBalancerConfig.listeners[].name
 		loadBalancerConfig.listeners[].port loadBalancerConfig.listeners[].protocol
 		targetNamespace`,
-	"infrastructure.cluster.x-k8s.io/v1alpha1 HarvesterMachineTemplate": `
+	"infrastructure.cluster.x-k8s.io/v1beta1 HarvesterMachineTemplate": `
 		cpu memory networks[] sshKeyPair sshUser volumes[].bootOrder
 		volumes[].imageName volumes[].volumeSize volumes[].volumeType`,
 

@@ -2,6 +2,7 @@ package examples
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -123,6 +124,53 @@ func TestFleetSelectors(t *testing.T) {
 					t.Errorf("%s: selected: %t", name, got)
 				}
 			}
+		}
+	})
+}
+
+// What the values of the example bundles must say, for charts of one version each.
+func TestFleetValues(t *testing.T) {
+	render := func(t *testing.T, name string) map[string]any {
+		text, err := os.ReadFile(filepath.Join("fleet", name, "fleet-bundle.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b fleetBundle
+		if err := yaml.UnmarshalStrict(text, &b); err != nil {
+			t.Fatal(err)
+		}
+		if b.Helm.Repo == "" || b.Helm.Version == "" {
+			t.Errorf("chart %s has no version", b.Helm.Chart)
+		}
+		values, err := b.Helm.render(fleetCluster{
+			labels: map[string]string{vip.Ingress.StampedLabel(): "true"}, annotations: map[string]string{vip.Ingress.Stamp(): ingressVIP},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return values
+	}
+	t.Run("traefik", func(t *testing.T) {
+		text, err := yaml.Marshal(render(t, "traefik"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		traefik(t, text)
+	})
+	t.Run("kube-vip", func(t *testing.T) {
+		values := render(t, "kube-vip-ingress")
+		env, _ := values["env"].(map[string]any)
+		// By the chart's own default an IPv6 address is on a network of 32 bits.
+		want := map[string]string{"vip_subnet": "32,128", "svc_enable": "false"}
+		maps.Copy(want, quickLease)
+		for name, value := range want {
+			if env[name] != value {
+				t.Errorf("%s is %v, want %s", name, env[name], value)
+			}
+		}
+		image, _ := values["image"].(map[string]any)
+		if _, tag, _ := strings.Cut(kubeVIPImage, ":"); image["tag"] != tag {
+			t.Errorf("the image is %v, want %s", image["tag"], tag)
 		}
 	})
 }

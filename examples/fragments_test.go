@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,7 +97,12 @@ func announces(t *testing.T, manifest, address string) {
 	for _, variable := range pod.Spec.Containers[0].Env {
 		env[variable.Name] = variable.Value
 	}
-	for name, want := range map[string]string{"cp_enable": "true", "address": address, "port": "6443", "vip_leaderelection": "true"} {
+	expected := map[string]string{"cp_enable": "true", "address": address, "port": "6443", "vip_leaderelection": "true"}
+	maps.Copy(expected, quickLease)
+	if image := pod.Spec.Containers[0].Image; image != kubeVIPImage {
+		t.Errorf("the image is %s", image)
+	}
+	for name, want := range expected {
 		if env[name] != want {
 			t.Errorf("kube-vip has %s %q, want %q", name, env[name], want)
 		}

@@ -110,6 +110,11 @@ func (t target) selectedBy(selector clusterv1.PatchSelector) bool {
 	}
 }
 
+// required are values for the variables that each Cluster must state.
+var required = map[string]any{
+	"ipv4Config": map[string]any{"addresses": []any{"192.0.2.100-192.0.2.109"}, "prefix": 24, "gateway": "192.0.2.254"},
+}
+
 // render patches the templates for a Cluster, one patch on top of the other.
 func (b *bundle) render(variables, annotations map[string]any) (map[clusterv1.ClusterClassTemplateReference]map[string]any, error) {
 	cluster := map[string]any{"name": "sample", "namespace": "default"}
@@ -117,6 +122,11 @@ func (b *bundle) render(variables, annotations map[string]any) (map[clusterv1.Cl
 		cluster["metadata"] = map[string]any{"annotations": annotations}
 	}
 	in := map[string]any{"builtin": map[string]any{"cluster": cluster}}
+	for _, variable := range b.class.Spec.Variables {
+		if variable.Required != nil && *variable.Required {
+			in[variable.Name] = required[variable.Name]
+		}
+	}
 	maps.Copy(in, variables)
 	documents := map[clusterv1.ClusterClassTemplateReference][]byte{}
 	for ref, object := range b.templates {

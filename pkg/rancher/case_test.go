@@ -23,6 +23,7 @@ type caseFile struct {
 	About          string         `json:"about"`
 	Cluster        *caseCluster   `json:"cluster"` // absent: it is gone
 	Unsettled      []vip.Role     `json:"unsettled"`
+	Settling       []vip.Role     `json:"settling"` // on every target
 	Workspaces     []string       `json:"workspaces"`
 	RancherUnknown bool           `json:"rancherUnknown"`
 	Rancher        []caseMetadata `json:"rancher"`
@@ -124,7 +125,12 @@ func (c *caseFile) targets() []rancher.Target {
 	var targets []rancher.Target
 	for kind, objects := range map[rancher.Kind][]caseMetadata{rancher.RancherCluster: c.Rancher, rancher.FleetCluster: c.Fleet} {
 		for i := range objects {
-			targets = append(targets, rancher.NewTarget(kind, &metav1.PartialObjectMetadata{ObjectMeta: objects[i].ObjectMeta}))
+			target := rancher.NewTarget(kind, &metav1.PartialObjectMetadata{ObjectMeta: objects[i].ObjectMeta})
+			target.Settling = map[vip.Role]bool{}
+			for _, role := range c.Settling {
+				target.Settling[role] = true
+			}
+			targets = append(targets, target)
 		}
 	}
 	return targets

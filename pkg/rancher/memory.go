@@ -16,6 +16,10 @@ const (
 	// patience is how long a stamp that vanished stays on the targets. A GitOps tool
 	// that strips it is undone within moments; Fleet would uninstall meanwhile.
 	patience = 5 * time.Second
+	// recovery is how long a label stays off a Fleet Cluster from which somebody took it.
+	// Fleet 0.16 that gets it back within moments, while it still removes what it deployed
+	// by it, may wait for ever for values that it has removed last.
+	recovery = 10 * time.Second
 	// settle is how long something must be blocked to be reported. Whoever else copies
 	// stamps may be about to do so.
 	settle = 15 * time.Second
@@ -33,6 +37,8 @@ type memory struct {
 	clusters map[types.NamespacedName]*clusterMemory
 	// written holds the resourceVersion of our last write, by the target's UID.
 	written map[string]write
+	// stripped is since when the label of a role is off a target, by the target's UID.
+	stripped map[string]map[vip.Role]time.Time
 }
 
 type write struct {
@@ -53,7 +59,7 @@ type clusterMemory struct {
 }
 
 func newMemory() *memory {
-	return &memory{now: time.Now, clusters: map[types.NamespacedName]*clusterMemory{}, written: map[string]write{}}
+	return &memory{now: time.Now, clusters: map[types.NamespacedName]*clusterMemory{}, written: map[string]write{}, stripped: map[string]map[vip.Role]time.Time{}}
 }
 
 func (m *memory) cluster(key types.NamespacedName) *clusterMemory {
@@ -76,6 +82,38 @@ func (m *memory) forgetTarget(uid string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.written, uid)
+	delete(m.stripped, uid)
+}
+
+// settling notes from which Fleet Clusters a label has been taken, and leaves that role
+// settling for a while. It returns when to look again; zero if none is.
+func (m *memory) settling(targets []Target) (again time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range targets {
+		t := &targets[i]
+		if t.Kind != FleetCluster {
+			continue // Rancher sees no more than that it is there again
+		}
+		since := map[vip.Role]time.Time{}
+		t.Settling = map[vip.Role]bool{}
+		for _, role := range vip.Roles() {
+			if !t.stripped(role) {
+				continue
+			}
+			if since[role] = m.stripped[t.UID][role]; since[role].IsZero() {
+				since[role] = m.now()
+			}
+			if left := recovery - m.now().Sub(since[role]); left > 0 {
+				t.Settling[role] = true
+				again = max(again, left)
+			}
+		}
+		if m.stripped[t.UID] = since; len(since) == 0 {
+			delete(m.stripped, t.UID)
+		}
+	}
+	return again
 }
 
 // wrote notes what our write of a target returned.

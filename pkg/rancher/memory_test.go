@@ -145,3 +145,48 @@ func TestACacheThatLagsIsWaitedForAWhile(t *testing.T) {
 		t.Error("remembered after the target was gone")
 	}
 }
+
+// Fleet must be through with what it removes before the label that it deployed by is back.
+func TestALabelThatWasTakenOffStaysOffForAWhile(t *testing.T) {
+	clock := newClock()
+	m := memoryAt(clock)
+	look := func(kind Kind, labels map[string]string) (settling bool, again time.Duration) {
+		targets := []Target{{
+			Kind: kind, UID: "uid", Labels: labels,
+			Record: Record{VIPs: map[vip.Role]string{vip.Ingress: "10.0.0.5"}},
+		}}
+		again = m.settling(targets)
+		return targets[0].Settling[vip.Ingress], again
+	}
+	whole := map[string]string{vip.Ingress.Stamp(): "10.0.0.5", vip.Ingress.StampedLabel(): "true"}
+	half := map[string]string{vip.Ingress.Stamp(): "10.0.0.5"}
+	if settling, again := look(FleetCluster, whole); settling || again != 0 {
+		t.Errorf("with its labels: %t, %s", settling, again)
+	}
+	if settling, again := look(RancherCluster, half); settling || again != 0 {
+		t.Errorf("of Rancher: %t, %s", settling, again)
+	}
+	if settling, again := look(FleetCluster, half); !settling || again != recovery {
+		t.Errorf("just taken off: %t, %s", settling, again)
+	}
+	clock.passes(recovery - time.Second)
+	if settling, again := look(FleetCluster, nil); !settling || again != time.Second {
+		t.Errorf("the other one too: %t, %s", settling, again)
+	}
+	clock.passes(time.Second)
+	if settling, again := look(FleetCluster, half); settling || again != 0 {
+		t.Errorf("off for long: %t, %s", settling, again)
+	}
+	look(FleetCluster, whole)
+	if settling, again := look(FleetCluster, half); !settling || again != recovery {
+		t.Errorf("taken off again: %t, %s", settling, again)
+	}
+	look(FleetCluster, map[string]string{vip.Ingress.Stamp(): "10.9.9.9", vip.Ingress.StampedLabel(): "true"})
+	if settling, _ := look(FleetCluster, map[string]string{vip.Ingress.Stamp(): "10.9.9.9", vip.Ingress.StampedLabel(): "true"}); settling {
+		t.Error("a label that was changed selects the same, and is settling")
+	}
+	m.forgetTarget("uid")
+	if len(m.stripped) != 0 {
+		t.Errorf("remembered after the target was gone: %v", m.stripped)
+	}
+}

@@ -110,13 +110,14 @@ func (p *planner) planRancher(targets []*Target) {
 
 func (p *planner) planFleet(targets []*Target) {
 	var candidates []*Target
+	passed := p.passedOn(targets)
 	for _, t := range targets {
 		listed := slices.Contains(p.options.Workspaces, t.Namespace)
 		switch {
 		case p.source.State == Served && t.OwnerUID != "":
 			p.addon(t)
 		case t.Derived:
-			if listed {
+			if t.Named && listed {
 				p.refuse(t, "Rancher makes it from Rancher Cluster %s and would drop the stamps", t.Labels[derivedLabel])
 			}
 		case !t.Named || p.source.State != Served:
@@ -127,7 +128,7 @@ func (p *planner) planFleet(targets []*Target) {
 		case t.ByAddon:
 			p.addon(t)
 		case p.options.RancherUnknown:
-		case p.rancher != nil:
+		case p.rancher != nil && (passed || !p.stamped(t)):
 			p.refuse(t, "%s brings them to Fleet", p.rancher)
 			p.take(t)
 		default:
@@ -135,6 +136,29 @@ func (p *planner) planFleet(targets []*Target) {
 		}
 	}
 	p.give(candidates)
+}
+
+// passedOn tells whether Rancher's own Fleet Cluster has the stamps. It is made long after
+// the Rancher Cluster, if at all; until then a Fleet Cluster that has them keeps them, or
+// Fleet would uninstall what it deployed by them.
+func (p *planner) passedOn(fleet []*Target) bool {
+	return p.rancher != nil && slices.ContainsFunc(fleet, func(t *Target) bool {
+		return t.Labels[derivedLabel] == p.rancher.Name && p.carriesAll(t)
+	})
+}
+
+func (p *planner) carriesAll(t *Target) bool {
+	for _, role := range vip.Roles() {
+		if !p.source.Unsettled[role] && !t.carries(role, p.carried[role]) {
+			return false
+		}
+	}
+	return true
+}
+
+// stamped tells whether we have stamped the target for this Cluster.
+func (p *planner) stamped(t *Target) bool {
+	return t.Record.Cluster == p.source.Key && len(t.Record.VIPs) > 0
 }
 
 // refuse says why a target that asks for the stamps does not get them.
@@ -188,7 +212,7 @@ func (p *planner) first(targets []*Target) *Target {
 	}
 	var first *Target
 	for _, t := range targets {
-		if t.Record.Cluster != p.source.Key || len(t.Record.VIPs) == 0 {
+		if !p.stamped(t) {
 			continue
 		}
 		if first != nil {
@@ -204,6 +228,8 @@ func (p *planner) stamp(t *Target) {
 	for _, role := range vip.Roles() {
 		switch address := p.carried[role]; {
 		case p.source.Unsettled[role]:
+		case address != "" && t.Settling[role]:
+			p.served = true
 		case address != "":
 			c.stamp(role, address)
 			p.served = true

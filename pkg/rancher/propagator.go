@@ -188,6 +188,7 @@ func (p *propagator) pass(key types.NamespacedName) error {
 	}
 	if source.State == Served {
 		p.wakeIn(key, p.memory.unsettled(&source, targets))
+		p.wakeIn(key, p.memory.settling(targets))
 	}
 	decision := Plan(source, targets, Options{Workspaces: p.Workspaces, RancherUnknown: unknown})
 	blocks, err := p.carry(&source, decision)

@@ -54,6 +54,8 @@ type Target struct {
 	Cluster types.NamespacedName
 	Named   bool
 	Record  Record
+	// Settling names the roles of which somebody has just taken off a label.
+	Settling map[vip.Role]bool
 }
 
 // String returns "Kind namespace/name".
@@ -72,13 +74,14 @@ func NewTarget(kind Kind, o *metav1.PartialObjectMetadata) Target {
 		Record: parseRecord(o.Annotations[vip.PropagatedAnnotation]),
 	}
 	if kind == RancherCluster {
-		t.External = o.Annotations[externallyManaged] == "true"
+		// As Rancher reads it.
+		t.External = o.Annotations[externallyManaged] != "" && o.Annotations[externallyManaged] != "false"
 		t.name(o.Labels[importedNamespaceLabel], o.Labels[importedNameLabel])
 	} else {
 		t.viewFleet(o)
 	}
-	if !t.Named && !t.Derived {
-		t.Cluster = t.Record.Cluster
+	if !t.Named {
+		t.Cluster = t.Record.Cluster // on a derived one a copy, like the stamps
 	}
 	return t
 }
@@ -99,6 +102,18 @@ func (t *Target) name(namespace, name string) {
 	if namespace != "" && name != "" {
 		t.Cluster, t.Named = types.NamespacedName{Namespace: namespace, Name: name}, true
 	}
+}
+
+// stripped tells whether a label that we wrote for the role is gone.
+func (t *Target) stripped(role vip.Role) bool {
+	return slices.ContainsFunc(entries(role, t.Record.VIPs[role]), func(e entry) bool {
+		return e.label && e.value != "" && e.on(t) == ""
+	})
+}
+
+// carries tells whether the target has the whole stamp of a role.
+func (t *Target) carries(role vip.Role, address string) bool {
+	return !slices.ContainsFunc(entries(role, address), func(e entry) bool { return e.on(t) != e.value })
 }
 
 func isCluster(owner metav1.OwnerReference) bool {

@@ -2,8 +2,10 @@ package rancher
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -14,6 +16,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
@@ -59,7 +62,7 @@ func (p *propagator) withdrawPages(ctx context.Context, kind Kind) error {
 	err := pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
 		if o, ok := object.(*metav1.PartialObjectMetadata); ok {
 			t := NewTarget(kind, o)
-			errs = append(errs, p.withdraw(&t))
+			errs = append(errs, p.withdraw(&t, o.ManagedFields))
 		}
 		return nil
 	})
@@ -67,7 +70,9 @@ func (p *propagator) withdrawPages(ctx context.Context, kind Kind) error {
 }
 
 // withdraw takes back what we wrote on the target, unless its Cluster is another allocator's.
-func (p *propagator) withdraw(t *Target) (err error) {
+// A label that somebody else wrote stays as long as the Cluster has it: a Rancher Turtles that
+// copies labels would only bring it back, and Fleet would deploy anew what it has just removed.
+func (p *propagator) withdraw(t *Target, managed []metav1.ManagedFieldsEntry) (err error) {
 	p.UnderWay.RLock()
 	defer p.UnderWay.RUnlock()
 	defer p.Recovered(t.String(), &err)
@@ -81,10 +86,37 @@ func (p *propagator) withdraw(t *Target) (err error) {
 		source.State = Gone
 	}
 	for _, patch := range Plan(source, []Target{*t}, Options{}).Patches {
+		if cluster != nil {
+			for _, e := range patch.entries() {
+				if e.label && cluster.Labels[e.key] == e.on(t) && writtenByOthers(managed, e.key) {
+					patch.drop(e)
+				}
+			}
+		}
 		if _, err := apply(p.writes, p.client, &patch); err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 		logrus.WithField("cluster", t.Cluster.String()).Infof("Withdrew the VIPs from %s", t)
 	}
 	return nil
+}
+
+// writtenByOthers tells whether a field manager other than ours has set the label.
+func writtenByOthers(managed []metav1.ManagedFieldsEntry, label string) bool {
+	return slices.ContainsFunc(managed, func(entry metav1.ManagedFieldsEntry) bool {
+		if entry.Manager == kube.FieldManager || entry.FieldsV1 == nil {
+			return false
+		}
+		var fields struct {
+			Metadata struct {
+				Labels map[string]any `json:"f:labels"`
+			} `json:"f:metadata"`
+		}
+		// What the API server wrote there can be read; else nobody is known to have set it.
+		if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+			return false
+		}
+		_, set := fields.Metadata.Labels["f:"+label]
+		return set
+	})
 }

@@ -228,12 +228,24 @@ func TestReadmeManifests(t *testing.T) {
 	if _, found := spec["paths"]; found || spec["revision"] != appVersion(t) {
 		t.Errorf("the GitRepo is %v", spec)
 	}
-	var bundle struct {
+	type fleetYAML struct {
 		DefaultNamespace string
 		Helm             struct{ Chart, ReleaseName string }
 	}
+	var bundle, own fleetYAML
 	if err := yaml.Unmarshal([]byte(document(t, "fleet.yaml")), &bundle); err != nil {
 		t.Fatal(err)
+	}
+	// One with values is of the same release.
+	_, text, _ := strings.Cut(document(t, "README.md"), "have a `fleet.yaml` of your own")
+	_, text, _ = strings.Cut(text, "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	if err := yaml.Unmarshal([]byte(text), &own); err != nil {
+		t.Fatal(err)
+	}
+	file := fmt.Sprintf("download/%s/capi-vip-allocator-%s.tgz", appVersion(t), strings.TrimPrefix(appVersion(t), "v"))
+	if own.DefaultNamespace != bundle.DefaultNamespace || own.Helm.ReleaseName != bundle.Helm.ReleaseName || !strings.HasSuffix(own.Helm.Chart, file) {
+		t.Errorf("the fleet.yaml with values is %+v, the other %+v", own, bundle)
 	}
 	if _, err := os.Stat(filepath.Join(root, bundle.Helm.Chart, "Chart.yaml")); err != nil || bundle.DefaultNamespace != allocator.Namespace || bundle.Helm.ReleaseName != releaseName {
 		t.Errorf("the bundle is %+v: %v", bundle, err)

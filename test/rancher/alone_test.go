@@ -1,6 +1,7 @@
 package rancher
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -50,11 +51,16 @@ func TestKindsComeAndGo(t *testing.T) {
 		}
 		target := w.rancher(c, nil)
 		target.becomes(stamped(observe.Ingress, ingress))
-		edge.becomes(bare)
+		late := w.fleet(w.workspace, "late", asking(c))
+		w.told("prod", "Fleet Cluster "+w.workspace+"/late")
+		late.is(bare)
+		edge.is(stamped(observe.Ingress, ingress))
+		edge.delete()
+		edge.gone()
 		target.delete()
 		target.free()
 		target.gone()
-		edge.becomes(stamped(observe.Ingress, ingress))
+		late.becomes(stamped(observe.Ingress, ingress))
 		w.uninstall(rancherClusters)
 		w.uninstall(fleetClusters)
 	}
@@ -93,6 +99,44 @@ func TestSwitchedOff(t *testing.T) {
 	w.barrierOf(sharedFilter)
 	other.is(stamped(observe.Ingress, "10.0.0.1"))
 	other.written(1)
+}
+
+// A Turtles that copies labels has brought those of the stamp before us, and would bring them
+// back at once: Fleet would remove and deploy anew. They stay as long as the Cluster has them;
+// what nobody else wrote goes.
+func TestSwitchedOffBesideTurtles(t *testing.T) {
+	w := newLonelyWorld(t)
+	p := w.start(w.kubeconfig)
+	c, ingress, controlPlane := w.known("prod")
+	if _, err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	target := w.rancher(c, nil)
+	if err := w.turtles(c, target)(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p = w.start(w.kubeconfig)
+	target.becomes(stamped(observe.Ingress, ingress), stamped(observe.ControlPlane, controlPlane))
+	if _, err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	p = w.start(w.kubeconfig, "--propagate=off")
+	target.becomes(func(o *unstructured.Unstructured) error {
+		annotations, labels := o.GetAnnotations(), o.GetLabels()
+		if annotations[recordKey]+annotations[observe.IngressVIP] != "" {
+			return fmt.Errorf("there are %v", annotations)
+		}
+		return errors.Join(same("label", observe.IngressVIP, labels, ingress), same("label", observe.HasIngressVIP, labels, "true"))
+	})
+	if _, err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	// Switched on again, they are ours like any value that is equal to the VIP.
+	w.start(w.kubeconfig)
+	target.becomes(stamped(observe.Ingress, ingress))
+	c.delete()
+	c.gone()
+	target.becomes(bare)
 }
 
 // Without the rights, nothing happens but one line in the log; once they are given, VIPs

@@ -89,12 +89,17 @@ func TestVIPsReachARegisteredFleetCluster(t *testing.T) {
 // was registered by hand is stamped beside it.
 func TestRancherWithoutWorkspace(t *testing.T) {
 	w := newWorld(t)
-	c := w.cluster("prod", ingressAt("10.0.0.5"))
-	w.rancher(c, map[string]string{externallyManaged: "true"}).reached("10.0.0.5")
-	w.fleet(w.workspace, "edge", asking(c)).reached("10.0.0.5")
+	// Rancher takes anything but "false" for yes.
+	for name, managed := range map[string]string{"prod": "true", "other": "yes"} {
+		c := w.cluster(name, ingressAt("10.0.0.5"))
+		w.rancher(c, map[string]string{externallyManaged: managed}).reached("10.0.0.5")
+		w.fleet(w.workspace, name, asking(c)).reached("10.0.0.5")
+	}
 }
 
-// With a Rancher Cluster, Rancher is the way to Fleet: another Fleet Cluster is told so.
+// A Cluster that is imported keeps what Fleet deploys to it: Rancher makes its own Fleet
+// Cluster long after the Rancher Cluster. Once that one has the VIP, Rancher is the way to
+// Fleet, and the other one is told so.
 func TestRancherBesideARegisteredFleetCluster(t *testing.T) {
 	w := newWorld(t)
 	c := w.cluster("prod", ingressAt("10.0.0.5"))
@@ -102,8 +107,39 @@ func TestRancherBesideARegisteredFleetCluster(t *testing.T) {
 	edge.reached("10.0.0.5")
 	target := w.rancher(c, nil)
 	target.reached("10.0.0.5")
+	w.barrier()
+	edge.is(stamped(observe.Ingress, "10.0.0.5"))
+	c.annotate(observe.IngressVIP, "10.0.0.6")
+	edge.reached("10.0.0.6")
+	target.reached("10.0.0.6")
+	edge.written(2)
+	if err := w.ranchers(target)(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	edge.becomes(bare)
 	w.told("prod", "Fleet Cluster "+w.workspace+"/edge", "Rancher Cluster "+target.name)
+	edge.written(3)
+	// Whoever comes after Rancher gets nothing.
+	late := w.fleet(w.workspace, "late", asking(c))
+	w.told("prod", "Fleet Cluster "+w.workspace+"/late")
+	late.is(bare)
+	late.written(0)
+}
+
+// Fleet that gets a label back while it still removes what it deployed by it may wait for
+// values that it has removed itself.
+func TestALabelComesBackWithoutHaste(t *testing.T) {
+	const recovery = 10 * time.Second
+	w := newWorld(t)
+	c := w.cluster("prod", ingressAt("10.0.0.5"))
+	edge := w.fleet(w.workspace, "edge", asking(c))
+	edge.reached("10.0.0.5")
+	began := time.Now()
+	edge.merge(`{"metadata":{"labels":{"vip.capi.gorizond.io/has-ingress-vip":null}}}`)
+	edge.becomes(stamped(observe.Ingress, "10.0.0.5"))
+	if took := time.Since(began); took < recovery || took > recovery+quickly {
+		t.Errorf("it was back after %s, want %s", took, recovery)
+	}
 	edge.written(2)
 }
 
