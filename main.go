@@ -48,7 +48,7 @@ func command(args []string) *cobra.Command {
 		root, rest = controller(), config.DropConcurrency(args[1:])
 	}
 	root.SetArgs(rest)
-	root.AddCommand(cli.Explain(), cli.Pools(), cli.Lint(), cli.Version())
+	root.AddCommand(cli.Explain(), cli.Pools(), cli.Lint(), cli.UI(), cli.Version())
 	return root
 }
 

@@ -37,18 +37,15 @@ func (r *reading) explain(ctx context.Context, cluster *clusterv1.Cluster, c *co
 	if err := seen.addClass(ctx, kube.ClassOf(cluster)); err != nil {
 		return nil, err
 	}
-	e := &explainer{look: seen, cluster: seen.newest(cluster), blind: seen.blind()}
+	cluster = seen.newest(cluster)
 	reader, err := seen.reader()
 	if err != nil {
 		return nil, err
 	}
-	if class := seen.class(kube.ClassOf(e.cluster)); class != nil {
-		e.gates = reader.Inspect(class)
+	e, err := seen.explainer(reader, cluster)
+	if err != nil {
+		return nil, err
 	}
-	if e.snapshot, e.decision, err = reader.Decide(e.cluster); err != nil {
-		return nil, fmt.Errorf("observe: %w", err)
-	}
-	e.reader = reader
 	result := e.result()
 	result.Controller = *controller
 	if result.Downstream, err = r.downstream(ctx, e.cluster); err != nil {
@@ -56,6 +53,23 @@ func (r *reading) explain(ctx context.Context, cluster *clusterv1.Cluster, c *co
 	}
 	result.NotVisible = r.unseen
 	return result, nil
+}
+
+// explainer plans for the Cluster, with the gates of its class.
+func (l *look) explainer(reader *snapshot.Reader, cluster *clusterv1.Cluster) (*explainer, error) {
+	e := &explainer{look: l, cluster: cluster, reader: reader, blind: l.blind()}
+	if class := l.class(kube.ClassOf(cluster)); class != nil {
+		e.gates = reader.Inspect(class)
+	}
+	return e, e.plan()
+}
+
+// plan decides for the Cluster.
+func (e *explainer) plan() (err error) {
+	if e.snapshot, e.decision, err = e.reader.Decide(e.cluster); err != nil {
+		return fmt.Errorf("observe: %w", err)
+	}
+	return nil
 }
 
 // newest returns the Cluster as it was listed together with everything else, and

@@ -172,19 +172,34 @@ func (s *screen) candidates(e *Explanation, pools []Candidate) string {
 		return s.faint("none names this class and role")
 	}
 	t := s.table()
-	for i, c := range pools {
-		room := "capacity unknown"
-		if c.Free != nil {
-			room = fmt.Sprintf("%d of %d free", *c.Free, *c.Total)
-		}
-		verdict := s.good("can serve")
-		switch {
+	for i := range pools {
+		verdict := verdictText(&pools[i])
+		switch c := &pools[i]; {
 		case c.Claimed:
-			verdict = "the claim is on it"
 		case c.Verdict != "":
-			verdict = s.warn(c.Verdict) + ": " + c.Why
+			verdict = s.warn(c.Verdict) + strings.TrimPrefix(verdict, c.Verdict)
+		default:
+			verdict = s.good(verdict)
 		}
-		t.AppendRow([]any{fmt.Sprintf("%d.", i+1), c.Pool, room, verdict})
+		t.AppendRow([]any{fmt.Sprintf("%d.", i+1), pools[i].Pool, roomText(&pools[i]), verdict})
 	}
 	return t.Render()
+}
+
+func roomText(c *Candidate) string {
+	if c.Free == nil {
+		return "capacity unknown"
+	}
+	return fmt.Sprintf("%d of %d free", *c.Free, *c.Total)
+}
+
+// verdictText says what keeps the pool from serving, if anything does.
+func verdictText(c *Candidate) string {
+	switch {
+	case c.Claimed:
+		return "the claim is on it"
+	case c.Verdict != "":
+		return c.Verdict + ": " + c.Why
+	}
+	return "can serve"
 }

@@ -82,22 +82,31 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 
 // find returns the settings and where they are from.
 func (s *settings) find(ctx context.Context, r *reading) (*config.Config, *Controller, error) {
-	found := &Controller{Deployment: s.namespace + "/" + managerName, State: controllerNotFound}
 	before := len(r.unseen)
 	object, err := r.get(ctx, deployments, s.namespace, managerName)
 	if err != nil {
 		return nil, nil, err
 	}
+	if object == nil {
+		return s.read(nil, len(r.unseen) > before)
+	}
+	deployment, err := decodeOne[appsv1.Deployment](object)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.read(deployment, false)
+}
+
+// read returns the settings of the Deployment, which is nil if there is none or, unseen, if
+// it is not visible.
+func (s *settings) read(deployment *appsv1.Deployment, unseen bool) (*config.Config, *Controller, error) {
+	found := &Controller{Deployment: s.namespace + "/" + managerName, State: controllerNotFound}
 	result := config.Default()
 	flags := newFlagSet(result)
-	if len(r.unseen) > before {
+	if unseen {
 		found.State = controllerUnseen
 	}
-	if object != nil {
-		deployment, err := decodeOne[appsv1.Deployment](object)
-		if err != nil {
-			return nil, nil, err
-		}
+	if deployment != nil {
 		found.State, found.Replicas, found.ReadyReplicas = controllerFound, 1, deployment.Status.ReadyReplicas
 		if deployment.Spec.Replicas != nil {
 			found.Replicas = *deployment.Spec.Replicas
