@@ -12,6 +12,8 @@
 //	downstream.go   Clusters of Rancher and Fleet that stand for the Cluster
 //	pools*.go       pools: capacity, warnings; holdings.go who holds which address
 //	*_text.go       all of it in words
+//	follow.go       what look lists, kept current; pulse.go whether the API server answers
+//	ui*.go          ui: what is followed, as Views of package ui
 //	lint*.go        lint: manifests, without a management cluster
 //	screen.go       tables, colours
 //

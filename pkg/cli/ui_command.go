@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -31,7 +30,7 @@ func UI() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			open := openBrowser
 			if noBrowser {
-				open = func(context.Context, string) error { return nil }
+				open = func(string) {}
 			}
 			return show(cmd.Context(), cmd.OutOrStdout(), to, set, int(port), open)
 		},
@@ -44,7 +43,7 @@ func UI() *cobra.Command {
 }
 
 // show serves the page until the context ends.
-func show(ctx context.Context, out io.Writer, to *target, set *settings, port int, open func(ctx context.Context, url string) error) error {
+func show(ctx context.Context, out io.Writer, to *target, set *settings, port int, open func(url string)) error {
 	f, err := to.follow(set)
 	if err != nil {
 		return err
@@ -66,8 +65,8 @@ func show(ctx context.Context, out io.Writer, to *target, set *settings, port in
 		return orEnded(ctx, p.paint(ctx, server.Publish))
 	})
 	fmt.Fprintf(out, "%s\nPress Ctrl-C to stop.\n", server.URL())
-	_ = open(ctx, server.URLForOnce()) // the address is there to be copied
-	return group.Wait()                //nolint:wrapcheck // both name what failed
+	open(server.URLForOnce())
+	return group.Wait() //nolint:wrapcheck // both name what failed
 }
 
 // orEnded is no error where the context has ended: that is how the command ends.
@@ -101,18 +100,20 @@ func (t *target) follow(set *settings) (*follower, error) {
 	return f, nil
 }
 
-// openBrowser opens the page where there is somebody to see it.
-func openBrowser(ctx context.Context, url string) error {
-	const patience = 10 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+// openBrowser opens the page where there is somebody to see it. Some browsers run on until
+// they are closed, so nobody waits for them.
+func openBrowser(url string) {
+	command := []string{"xdg-open", url}
 	switch {
 	case runtime.GOOS == "darwin":
-		return exec.CommandContext(ctx, "open", url).Run() //nolint:wrapcheck // nobody reads it
+		command[0] = "open"
 	case runtime.GOOS == "windows":
-		return exec.CommandContext(ctx, "rundll32", "url.dll,FileProtocolHandler", url).Run() //nolint:wrapcheck // likewise
-	case os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "":
-		return exec.CommandContext(ctx, "xdg-open", url).Run() //nolint:wrapcheck // likewise
+		command = []string{"rundll32", "url.dll,FileProtocolHandler", url}
+	case os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "":
+		return
 	}
-	return nil
+	started := exec.Command(command[0], command[1:]...)
+	if started.Start() == nil { // else the address is there to be copied
+		go func() { _ = started.Wait() }()
+	}
 }

@@ -185,6 +185,14 @@ func TestUIFollows(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("Cluster second is no more", func(v *ui.View) bool { return !has("second")(v) })
+	s.set("Deployment capi-vip-allocator-system/"+managerName, []any{map[string]any{"name": "manager", "args": []any{"--default-port=0"}}}, "spec", "template", "spec", "containers")
+	odd := s.object("Deployment capi-vip-allocator-system/" + managerName)
+	if _, err := s.client.Resource(deployments.GroupVersionResource).Namespace(odd.GetNamespace()).Update(ctx, odd, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await("what is wrong is told beside what was known", func(v *ui.View) bool {
+		return has("web")(v) && strings.Contains(v.Trouble, "--default-port: 0 is no TCP port")
+	})
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -49,11 +49,18 @@ type standing struct {
 func (p *painter) paint(ctx context.Context, publish func(*ui.View)) error {
 	// A change rarely comes alone. Where a View takes long, half of the time is left to others.
 	const together = 100 * time.Millisecond
+	var last *ui.View
 	for {
 		began := time.Now()
 		view, err := p.view(ctx)
-		if err != nil {
+		switch {
+		case err == nil:
+			last = view
+		case last == nil:
 			return err
+		default:
+			old := *last
+			old.Trouble, view = err.Error(), &old
 		}
 		publish(view)
 		rest := max(together, time.Since(began))

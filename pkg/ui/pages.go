@@ -28,7 +28,7 @@ const (
 // So much is on one page, whatever there is.
 const (
 	poolsAtOnce    = 12
-	rowsOfMany     = 64
+	rowsOfMany     = 32
 	rowsOfOne      = 256
 	clustersAtOnce = 100
 	classesAtOnce  = 100

@@ -130,12 +130,18 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, page pageHandler) 
 // events tells the page each time that there is another View, until it is closed.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	// A connection that is dead without saying so is noticed by a write.
-	const heartbeat = 30 * time.Second
+	const heartbeat, slowest = 30 * time.Second, 10 * time.Second
 	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return
+	}
 	out := http.NewResponseController(w)
 	_, changed := s.feed.now()
 	event := "retry: 1000\nevent: hello\ndata:\n\n"
 	for {
+		if out.SetWriteDeadline(time.Now().Add(slowest)) != nil {
+			return
+		}
 		if _, err := w.Write([]byte(event)); err != nil || out.Flush() != nil {
 			return
 		}

@@ -165,9 +165,8 @@ func (r *Role) Waits() bool { return r.Applies && !r.Ready }
 // Detail is all that is known of one Cluster.
 type Detail struct {
 	Cluster
-	Facts      []Fact
-	Ways       []Way
-	NotVisible []string
+	Facts []Fact
+	Ways  []Way
 }
 
 // Way is how a VIP comes to the Cluster.
