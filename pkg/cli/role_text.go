@@ -51,13 +51,18 @@ func (s *screen) title(e *Explanation, r *Role) string {
 	if len(r.Role) >= indent {
 		name = s.bold(r.Role) + "  "
 	}
+	return name + s.standing(e, r)
+}
+
+// standing says in a few words how it stands with the role.
+func (s *screen) standing(e *Explanation, r *Role) string {
 	switch {
 	case !e.Served:
-		return name + s.faint("not served")
+		return s.faint("not served")
 	case r.Source == unknown:
-		return name + s.warn("unknown: too little is visible, and no condition is on the Cluster")
+		return s.warn("unknown: too little is visible, and no condition is on the Cluster")
 	case !r.Applies:
-		return name + s.faint("does not apply: the class declares no variable "+r.Variable.Path+" and no pool of this role names the class")
+		return s.faint("does not apply: the class declares no variable " + r.Variable.Path + " and no pool of this role names the class")
 	}
 	words := s.bad(r.Reason)
 	switch {
@@ -70,12 +75,12 @@ func (s *screen) title(e *Explanation, r *Role) string {
 		words += "  " + s.bold(r.VIP)
 	}
 	if r.Source == reported {
-		return name + words + s.warn("  as the controller reported it "+s.age(r.Reported.Since)+" ago")
+		return words + s.warn("  as the controller reported it "+s.age(r.Reported.Since)+" ago")
 	}
 	if !differs(r) {
 		words += s.faint("  for " + s.age(r.Reported.Since))
 	}
-	return name + words
+	return words
 }
 
 // differs tells whether the Cluster says something else than what was found now.

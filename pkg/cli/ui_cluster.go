@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -62,11 +61,9 @@ func (s *screen) facts(e *Explanation) []ui.Fact {
 
 // way is what explain says of one role.
 func (s *screen) way(e *Explanation, r *Role, by *explainer) ui.Way {
-	name := fmt.Sprintf("%-*s", indent, r.Role)
-	w := ui.Way{Role: uiRole(r), Title: ui.Fact{Text: strings.TrimSpace(strings.TrimPrefix(s.title(e, r), name))}}
-	if r.VIP != "" {
-		w.Title.Text = strings.Replace(w.Title.Text, "  "+r.VIP, "", 1)
-	}
+	bare := *r
+	bare.VIP = "" // it stands beside
+	w := ui.Way{Role: uiRole(r), Title: ui.Fact{Text: s.standing(e, &bare)}}
 	switch {
 	case !r.Applies || !e.Served:
 		w.Title.Tone = ui.Faint

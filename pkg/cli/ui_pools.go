@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -46,7 +47,13 @@ func newAtlas(s *sketch) *atlas {
 	for _, address := range s.Addresses {
 		ref := a.scope.Ref(address.Spec.PoolRef, address.Namespace)
 		bound[address.Namespace+"/"+address.Spec.ClaimRef.Name] = true
-		a.addresses[ref] = append(a.addresses[ref], a.address(address, s.Pools.Get(ref)))
+		told := a.address(address, s.Pools.Get(ref))
+		if !told.Key.IsValid() {
+			told.Condition = fmt.Sprintf("IPAddress %s holds %.80q, which is no address", address.Name, address.Spec.Address)
+			a.pending[ref] = append(a.pending[ref], told)
+			continue
+		}
+		a.addresses[ref] = append(a.addresses[ref], told)
 	}
 	for _, claim := range s.Claims {
 		if !bound[claim.Namespace+"/"+claim.Name] {
@@ -163,13 +170,14 @@ func (a *atlas) address(address *ipamv1.IPAddress, pool *kube.Pool) ui.Address {
 		a.booked(&result, address)
 		return result
 	}
-	switch role, index := a.owner(&result, address.Namespace, address.Spec.ClaimRef.Name, claim, address.OwnerReferences); {
-	case role == "":
+	a.owner(&result, address.Namespace, address.Spec.ClaimRef.Name, claim, address.OwnerReferences)
+	switch said := a.said(&result); {
+	case result.Role == "":
 		result.Note = "none of ours"
-	case index >= 0 && a.refused(&result, index):
+	case said != nil && refuses(said):
 		result.State = ui.Refused
 	default:
-		result.State = map[vip.Role]ui.State{vip.ControlPlane: ui.ControlPlane, vip.Ingress: ui.Ingress}[role]
+		result.State = map[string]ui.State{string(vip.ControlPlane): ui.ControlPlane, string(vip.Ingress): ui.Ingress}[result.Role]
 	}
 	switch {
 	case claim == nil && !a.misses(claims.kind):
@@ -189,54 +197,51 @@ func graceNote(deleted *metav1.Time, pool *kube.Pool) string {
 
 // booked names the Cluster whose typed VIP it is.
 func (a *atlas) booked(result *ui.Address, address *ipamv1.IPAddress) {
-	for i, role := range vip.Roles() {
-		if name, found := strings.CutPrefix(address.Name, bookingPrefixes[role]); found {
+	for role, prefix := range bookingPrefixes {
+		if name, found := strings.CutPrefix(address.Name, prefix); found {
 			result.Cluster, result.Role = ui.Name{Namespace: address.Namespace, Name: name}, string(role)
-			a.condition(result, i)
 		}
 	}
+	a.said(result)
 }
 
-// owner names the Cluster and role that a claim serves; no role if that is none of ours.
-// index is -1 if there is no such Cluster to see.
-func (a *atlas) owner(result *ui.Address, namespace, name string, claim *ipamv1.IPAddressClaim, owners []metav1.OwnerReference) (role vip.Role, index int) {
+// owner names the Cluster and role that a claim serves, unless it is none of ours. Who owned a
+// claim that is being deleted may be gone.
+func (a *atlas) owner(result *ui.Address, namespace, name string, claim *ipamv1.IPAddressClaim, owners []metav1.OwnerReference) {
 	cluster, role, ours := vip.ParseClaimName(name)
 	if !ours {
-		return "", -1
+		return
 	}
 	if claim != nil {
 		owners = claim.OwnerReferences
 	}
 	of, exists := a.standing[namespace+"/"+cluster]
-	dying := claim != nil && !claim.DeletionTimestamp.IsZero()
-	if !a.misses(clusters.kind) && !dying && (!exists || !kube.OwnedBy(owners, string(of.UID))) {
-		return "", -1
+	owned := exists && kube.OwnedBy(owners, string(of.UID))
+	if leaving := claim != nil && !claim.DeletionTimestamp.IsZero(); owned || leaving || a.misses(clusters.kind) {
+		result.Cluster, result.Role = ui.Name{Namespace: namespace, Name: cluster}, string(role)
 	}
-	result.Cluster, result.Role = ui.Name{Namespace: namespace, Name: cluster}, string(role)
-	roles := vip.Roles()
-	index = slices.Index(roles[:], role)
-	if !a.condition(result, index) {
-		return role, -1
-	}
-	return role, index
 }
 
-// condition says how it stands with the Cluster's role; false if the Cluster is not there.
-func (a *atlas) condition(result *ui.Address, role int) bool {
+// said is how it stands with the Cluster's role, which the address repeats; nil if there is
+// no such Cluster to see.
+func (a *atlas) said(result *ui.Address) *Role {
 	of, exists := a.standing[result.Cluster.String()]
 	if result.Exists = exists; !exists {
-		return false
+		return nil
 	}
-	if r := &of.roles[role]; r.Reason != "" {
+	at := slices.IndexFunc(of.roles[:], func(r Role) bool { return r.Role == result.Role })
+	if at < 0 {
+		return nil
+	}
+	if r := &of.roles[at]; r.Reason != "" {
 		result.Condition = r.Reason + ": " + r.Message
 	}
-	return true
+	return &of.roles[at]
 }
 
-// refused tells whether the address is bound and yet no VIP of the Cluster's role.
-func (a *atlas) refused(result *ui.Address, role int) bool {
-	of := a.standing[result.Cluster.String()]
-	switch vip.Reason(of.roles[role].Reason) {
+// refuses tells whether the claim is bound and its address yet no VIP.
+func refuses(r *Role) bool {
+	switch vip.Reason(r.Reason) {
 	case vip.AddressInUse, vip.AddressInvalid, vip.VariableRefused, vip.PatchRefused, vip.PoolNotAccepted:
 		return true
 	}
@@ -247,5 +252,6 @@ func (a *atlas) refused(result *ui.Address, role int) bool {
 func (a *atlas) waiting(claim *ipamv1.IPAddressClaim) ui.Address {
 	result := ui.Address{Claim: claim.Namespace + "/" + claim.Name, Since: claim.CreationTimestamp.Time}
 	a.owner(&result, claim.Namespace, claim.Name, claim, nil)
+	a.said(&result)
 	return result
 }

@@ -114,6 +114,11 @@ spec:
   claimRef: {name: vip-manual-cp-typed}
   poolRef: {apiGroup: ipam.cluster.x-k8s.io, kind: GlobalInClusterIPPool, name: vip-a}
 ---
+apiVersion: ipam.cluster.x-k8s.io/v1beta2
+kind: IPAddress
+metadata: {name: nonsense, namespace: team}
+spec: {address: nonsense, prefix: 24, claimRef: {name: nonsense}, poolRef: {apiGroup: ipam.cluster.x-k8s.io, kind: GlobalInClusterIPPool, name: vip-a}}
+---
 apiVersion: cluster.x-k8s.io/v1beta2
 kind: Cluster
 metadata: {name: unkept, namespace: team, uid: cluster-8, labels: {cluster.x-k8s.io/watch-filter: a}}

@@ -87,7 +87,8 @@ type Pool struct {
 	// Declared are the addresses that the pool names, HandedOut those of them that it may
 	// give to somebody. Both are sorted, and empty if they cannot be read.
 	Declared, HandedOut []Range
-	// Addresses are those that are not simply free, sorted; Pending claims that have none.
+	// Addresses are those that are not simply free, sorted and valid; Pending claims that have
+	// none.
 	Addresses []Address
 	Pending   []Address
 }
