@@ -59,22 +59,18 @@ func show(ctx context.Context, out io.Writer, to *target, set *settings, port in
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Serve(ctx) })
 	group.Go(func() error {
-		if err := f.start(ctx); err != nil {
-			return orEnded(ctx, err)
+		err := f.start(ctx)
+		if err == nil {
+			err = p.paint(ctx, server.Publish)
 		}
-		return orEnded(ctx, p.paint(ctx, server.Publish))
+		if ctx.Err() == nil {
+			return err
+		}
+		return nil // that is how the command ends
 	})
 	fmt.Fprintf(out, "%s\nPress Ctrl-C to stop.\n", server.URL())
 	open(server.URLForOnce())
 	return group.Wait() //nolint:wrapcheck // both name what failed
-}
-
-// orEnded is no error where the context has ended: that is how the command ends.
-func orEnded(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // follow connects, with a second client for watches, which have no timeout.

@@ -18,10 +18,10 @@ func draw(g *grid) string {
 		}
 		fmt.Fprintf(&out, "%s ", r.First)
 		for _, c := range r.Cells {
-			switch {
-			case c.State == "":
+			switch c.State {
+			case "":
 				out.WriteString("-")
-			case c.State == Free:
+			case Free:
 				out.WriteString(".")
 			default:
 				out.WriteString(c.State.Letter())

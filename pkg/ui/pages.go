@@ -76,7 +76,7 @@ func showPools(_ *Server, r *http.Request, d *pageData) (string, error) {
 	d.Title, d.Section = "Pools", "pools"
 	d.Query = r.FormValue("q")
 	found := matching(d.Pools, d.Query, func(p *Pool) string {
-		return strings.Join(append(append([]string{p.Name.String(), p.Kind}, p.Classes...), p.Roles...), " ")
+		return strings.Join(append(append([]string{p.String(), p.Kind}, p.Classes...), p.Roles...), " ")
 	})
 	found, d.Pages = onPage(found, r, poolsAtOnce)
 	d.show(found, netip.Addr{}, rowsOfMany)
@@ -87,10 +87,10 @@ func showPool(_ *Server, r *http.Request, d *pageData) (string, error) {
 	id := PoolID{Kind: r.PathValue("kind"), Group: r.PathValue("group"), Name: Name{strings.TrimPrefix(r.PathValue("namespace"), noNamespace), r.PathValue("name")}}
 	at := slices.IndexFunc(d.Pools, func(p Pool) bool { return p.PoolID == id })
 	if at < 0 {
-		d.Missing = id.Kind + " " + id.Name.String()
+		d.Missing = id.Kind + " " + id.String()
 		return missing, nil
 	}
-	d.Title, d.Section = id.Name.String(), "pools"
+	d.Title, d.Section = id.String(), "pools"
 	from, _ := netip.ParseAddr(r.FormValue("from")) // from the beginning if it is none
 	d.show(d.Pools[at:at+1], from, rowsOfOne)
 	return poolPage, nil
@@ -107,7 +107,7 @@ func showClusters(_ *Server, r *http.Request, d *pageData) (string, error) {
 	d.Title, d.Section = "Clusters", "clusters"
 	d.Query, d.WaitingOnly = r.FormValue("q"), r.FormValue("waiting") != ""
 	found := matching(d.Clusters, d.Query, func(c *Cluster) string {
-		parts := []string{c.Name.String(), c.Class, c.Skipped}
+		parts := []string{c.String(), c.Class, c.Skipped}
 		for i := range c.Roles {
 			parts = append(parts, c.Roles[i].VIP, c.Roles[i].Reason)
 		}
@@ -143,7 +143,7 @@ func showCluster(s *Server, r *http.Request, d *pageData) (string, error) {
 
 func showClasses(_ *Server, r *http.Request, d *pageData) (string, error) {
 	d.Title, d.Section, d.Query = "Classes", "classes", r.FormValue("q")
-	found := matching(d.Classes, d.Query, func(c *Class) string { return c.Name.String() })
+	found := matching(d.Classes, d.Query, func(c *Class) string { return c.String() })
 	view := *d.View
 	view.Classes, d.Pages = onPage(found, r, classesAtOnce)
 	d.View = &view

@@ -40,7 +40,33 @@ func visit(t *testing.T, view *View) *visitor {
 	return &visitor{t: t, server: server}
 }
 
-func (v *visitor) ask(method, path string, change func(*http.Request)) *http.Response {
+// answer is what the server says, with nothing left to close.
+type answer struct {
+	code    int
+	header  http.Header
+	cookies []*http.Cookie
+	body    string
+}
+
+func (v *visitor) ask(method, path string, change func(*http.Request)) *answer {
+	v.t.Helper()
+	request := v.request(method, path)
+	if change != nil {
+		change(request)
+	}
+	response, err := http.DefaultTransport.RoundTrip(request) // follows no redirect
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return &answer{response.StatusCode, response.Header, response.Cookies(), string(body)}
+}
+
+func (v *visitor) request(method, path string) *http.Request {
 	v.t.Helper()
 	request, err := http.NewRequestWithContext(v.t.Context(), method, "http://"+v.server.listener.Addr().String()+path, http.NoBody)
 	if err != nil {
@@ -49,25 +75,13 @@ func (v *visitor) ask(method, path string, change func(*http.Request)) *http.Res
 	if v.cookie != nil {
 		request.AddCookie(v.cookie)
 	}
-	if change != nil {
-		change(request)
-	}
-	response, err := http.DefaultTransport.RoundTrip(request) // follows no redirect
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	v.t.Cleanup(func() { response.Body.Close() })
-	return response
+	return request
 }
 
 func (v *visitor) get(path string) (code int, body string) {
 	v.t.Helper()
-	response := v.ask(http.MethodGet, path, nil)
-	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return response.StatusCode, string(data)
+	a := v.ask(http.MethodGet, path, nil)
+	return a.code, a.body
 }
 
 // enter exchanges the token of the URL for a cookie.
@@ -77,11 +91,11 @@ func (v *visitor) enter(address string) int {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	response := v.ask(http.MethodGet, at.RequestURI(), nil)
-	for _, cookie := range response.Cookies() {
+	a := v.ask(http.MethodGet, at.RequestURI(), nil)
+	for _, cookie := range a.cookies {
 		v.cookie = cookie
 	}
-	return response.StatusCode
+	return a.code
 }
 
 func TestOnlyWithToken(t *testing.T) {
@@ -138,7 +152,7 @@ func TestTokenLeadsNowhereElse(t *testing.T) {
 			separator = "&"
 		}
 		response := v.ask(http.MethodGet, path+separator+"token="+v.server.guard.token, nil)
-		if got := response.Header.Get("Location"); got != want {
+		if got := response.header.Get("Location"); got != want {
 			t.Errorf("%s leads to %q, want %q", path, got, want)
 		}
 	}
@@ -152,7 +166,7 @@ func TestOnlyByLoopbackNames(t *testing.T) {
 		"127.0.0.1:" + port: 200, "localhost:" + port: 200, "[::1]:" + port: 200,
 		"evil.example:" + port: 403, "evil.example": 403, "localhost": 403, "127.0.0.1:1": 403, "localhost.evil.example:" + port: 403, "127.0.0.1.:" + port: 403, "192.0.2.1:" + port: 403,
 	} {
-		if got := v.ask(http.MethodGet, "/", func(r *http.Request) { r.Host = host }).StatusCode; got != want {
+		if got := v.ask(http.MethodGet, "/", func(r *http.Request) { r.Host = host }).code; got != want {
 			t.Errorf("%s: %d, want %d", host, got, want)
 		}
 	}
@@ -163,13 +177,12 @@ func TestOnlyToLook(t *testing.T) {
 	v.enter(v.server.URL())
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"} {
 		response := v.ask(method, "/", func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") })
-		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s: %d, allowed is %q", method, response.StatusCode, response.Header.Get("Allow"))
+		if response.code != http.StatusMethodNotAllowed || response.header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: %d, allowed is %q", method, response.code, response.header.Get("Allow"))
 		}
 	}
-	response := v.ask(http.MethodHead, "/", nil)
-	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || len(body) > 0 {
-		t.Errorf("HEAD: %d and %d bytes", response.StatusCode, len(body))
+	if a := v.ask(http.MethodHead, "/", nil); a.code != http.StatusOK || a.body != "" {
+		t.Errorf("HEAD: %d %s", a.code, a.body)
 	}
 }
 
@@ -177,15 +190,15 @@ func TestHeaders(t *testing.T) {
 	v := visit(t, sample())
 	refused := v.ask(http.MethodGet, "/", nil)
 	v.enter(v.server.URL())
-	for _, response := range []*http.Response{
-		refused, v.ask(http.MethodGet, "/", nil), v.ask(http.MethodGet, "/nowhere", nil), v.ask(http.MethodGet, "/assets/style.css", nil), v.ask(http.MethodGet, "/events", nil),
+	for _, a := range []*answer{
+		refused, v.ask(http.MethodGet, "/", nil), v.ask(http.MethodGet, "/nowhere", nil), v.ask(http.MethodGet, "/assets/style.css", nil), v.ask(http.MethodHead, "/events", nil),
 	} {
-		policy := response.Header.Get("Content-Security-Policy")
+		policy := a.header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none';") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
 			t.Errorf("the policy is %q", policy)
 		}
 		for name, want := range map[string]string{"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "", "Cache-Control": "no-store"} {
-			if got := response.Header.Get(name); got != want {
+			if got := a.header.Get(name); got != want {
 				t.Errorf("%s is %q", name, got)
 			}
 		}
@@ -255,14 +268,14 @@ func TestUnchangedPage(t *testing.T) {
 	v := visit(t, sample())
 	v.enter(v.server.URL())
 	first := v.ask(http.MethodGet, "/", nil)
-	asked := func(r *http.Request) { r.Header.Set("If-None-Match", first.Header.Get("ETag")) }
-	if code := v.ask(http.MethodGet, "/", asked).StatusCode; code != http.StatusNotModified {
+	asked := func(r *http.Request) { r.Header.Set("If-None-Match", first.header.Get("ETag")) }
+	if code := v.ask(http.MethodGet, "/", asked).code; code != http.StatusNotModified {
 		t.Errorf("unchanged: %d", code)
 	}
 	view := sample()
 	view.Pools[0].Addresses[0].State = Refused
 	v.server.Publish(view)
-	if code := v.ask(http.MethodGet, "/", asked).StatusCode; code != http.StatusOK {
+	if code := v.ask(http.MethodGet, "/", asked).code; code != http.StatusOK {
 		t.Errorf("changed: %d", code)
 	}
 }
@@ -273,7 +286,12 @@ func TestEvents(t *testing.T) {
 	if _, body := v.get("/"); !strings.Contains(body, "Reading the management cluster") {
 		t.Errorf("before there is anything: %s", body)
 	}
-	events := bufio.NewScanner(v.ask(http.MethodGet, "/events", nil).Body)
+	response, err := http.DefaultTransport.RoundTrip(v.request(http.MethodGet, "/events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	events := bufio.NewScanner(response.Body)
 	await := func(want string) {
 		t.Helper()
 		for events.Scan() {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -87,6 +88,31 @@ func TestAPIServerGoesAway(t *testing.T) {
 	away.Remove()
 	w.shows(pool, w.subnet+".10", "control-plane")
 	w.tab.eventually("all is well", `document.querySelector("#trouble").textContent.trim() === ""`)
+}
+
+// As long as nothing changes the page asks for nothing.
+func TestPageDoesNotPoll(t *testing.T) {
+	w := newWorld(t)
+	proxy, err := fault.Start(w.Management.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	kubeconfig, err := proxy.WriteKubeconfig(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.follow(t, kubeconfig)
+	w.visit("/clusters")
+	thaw := proxy.Freeze(fault.Any) // others change things all the time
+	defer thaw()
+	const settled, quiet = 2 * time.Second, 3 * time.Second
+	time.Sleep(settled)
+	before := w.tab.requests()
+	time.Sleep(quiet)
+	if after := w.tab.requests(); before == 0 || after != before {
+		t.Errorf("it had asked %d times, and %s later %d times", before, quiet, after)
+	}
 }
 
 // follow leads the tab to a page of its own.

@@ -15,8 +15,6 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
-const prefix = "vip.capi.gorizond.io/"
-
 // world is a namespace with a class of its own, and a tab of the administrator's page.
 type world struct {
 	*environment
