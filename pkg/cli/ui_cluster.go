@@ -99,6 +99,9 @@ func (s *screen) way(e *Explanation, r *Role, by *explainer) ui.Way {
 	if r.Gate != nil {
 		add("Gate", s.gateText(r.Gate), gateTone(by.gates[vip.Role(r.Role)].State))
 	}
+	if len(r.Pools) == 0 {
+		add("Pools", s.candidates(e, nil), ui.Warn)
+	}
 	for _, candidate := range by.reader.Candidates(by.snapshot, vip.Role(r.Role)) {
 		w.Pools = append(w.Pools, considered(r, candidate.Pool.Ref))
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/dynamic"
@@ -28,6 +29,7 @@ func UI() *cobra.Command {
 			"Only gets, lists and watches, as you; what may not be seen is named. Ends on Ctrl-C.",
 		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			logrus.SetLevel(logrus.ErrorLevel) // that somebody has pressed Ctrl-C is no news
 			open := openBrowser
 			if noBrowser {
 				open = func(string) {}

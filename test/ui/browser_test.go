@@ -131,9 +131,18 @@ func evaluate[T any](p *tab, expression string) (T, error) {
 // eventually waits until the expression is true, looking once per frame that is drawn.
 func (p *tab) eventually(what, expression string) {
 	p.t.Helper()
-	if err := p.try(chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(patience))); err != nil {
-		words, _ := evaluate[string](p, `document.body.innerText.slice(0, 4000)`)
-		p.t.Fatalf("wait until %s: %v; the page says:\n%s", what, err, words)
+	ctx, cancel := context.WithTimeout(p.context, patience)
+	defer cancel()
+	for {
+		_, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(patience)))
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			words, _ := evaluate[string](p, `document.body.innerText.slice(0, 4000)`)
+			p.t.Fatalf("wait until %s: %v; the page says:\n%s", what, err, words)
+		}
+		// Looking has ended with a page that was left.
 	}
 }
 

@@ -8,7 +8,10 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/gorizond/capi-vip-allocator/test/allocator"
 	"github.com/gorizond/capi-vip-allocator/test/management"
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
@@ -87,7 +90,28 @@ metadata: {name: %s, annotations: {vip.capi.gorizond.io/cluster-class: %s, vip.c
 spec: {%s}
 `, p.name, class, p.role, priority, p.spec)
 	}
+	w.deploy()
 	w.inhabit()
+}
+
+// deploy makes the Deployment of the allocator, which here is a process.
+func (w *world) deploy() {
+	w.t.Helper()
+	const name = "capi-vip-allocator-controller-manager"
+	w.apply(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s, namespace: %[2]s}
+spec:
+  replicas: 2
+  selector: {matchLabels: {control-plane: %[1]s}}
+  template: {metadata: {labels: {control-plane: %[1]s}}, spec: {containers: [{name: manager, image: allocator, args: [--leader-elect]}]}}
+`, name, allocator.Namespace)
+	deployments := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	ready := []byte(`{"status": {"replicas": 2, "readyReplicas": 2}}`)
+	if _, err := w.Client.Resource(deployments).Namespace(allocator.Namespace).Patch(w.t.Context(), name, types.MergePatchType, ready, metav1.PatchOptions{}, "status"); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // inhabit makes Clusters, one after the other, so that the picture is always the same.

@@ -183,7 +183,7 @@ func TestLargePool(t *testing.T) {
 	w.cluster("first", "", "")
 	w.visit("/?q=" + pool)
 	w.tab.eventually("an address is used", `document.querySelectorAll('a.cell[data-state="control-plane"]').length === 1`)
-	w.says("main", " of 65\u202f536 free")
+	w.says("main", " of 65 536 free")
 	const most = 2 * time.Second
 	w.visit("/?q=" + pool)
 	painted, err := evaluate[float64](w.tab, `performance.getEntriesByName("first-contentful-paint")[0].startTime`)
