@@ -49,7 +49,7 @@ func command(args []string) *cobra.Command {
 		root.AddCommand(controller())
 	}
 	root.SetArgs(rest)
-	root.AddCommand(cli.Clusters(), cli.Explain(), cli.Pools(), cli.Doctor(), cli.Lint(), cli.Clean(), cli.Reserve(), cli.Version())
+	root.AddCommand(cli.Clusters(), cli.Explain(), cli.Pools(), cli.Doctor(), cli.Lint(), cli.Clean(), cli.Reserve(), cli.UI(), cli.Version())
 	return root
 }
 

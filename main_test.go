@@ -35,7 +35,7 @@ func TestThePluginHasTheCommandsForPeopleOnly(t *testing.T) {
 		}
 		return names
 	}
-	want := []string{"clean", "clusters", "doctor", "explain", "lint", "pools", "reserve", "version"}
+	want := []string{"clean", "clusters", "doctor", "explain", "lint", "pools", "reserve", "ui", "version"}
 	if got := names("kubectl-vip"); !slices.Equal(got, want) {
 		t.Errorf("the plugin has %q", got)
 	}

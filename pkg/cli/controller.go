@@ -54,23 +54,34 @@ func (c *Controller) show(deployment *appsv1.Deployment) {
 	}
 }
 
-// judge finds out whether anybody writes Clusters: the Deployment's replicas, or whoever holds
-// the Lease, from wherever it runs.
-func (c *Controller) judge(ctx context.Context, r *reading, set *config.Config, now time.Time) error {
-	namespace, lease := set.ElectionLease()
-	object, err := r.client.Resource(leases.GroupVersionResource).Namespace(namespace).Get(ctx, lease, metav1.GetOptions{})
+// findLease returns a Lease, nil if there is none or, not allowed, if it is not visible.
+type findLease func(namespace, name string) (lease *coordinationv1.Lease, allowed bool, err error)
+
+// lease is a findLease that asks.
+func (r *reading) lease(ctx context.Context, namespace, name string) (*coordinationv1.Lease, bool, error) {
+	object, err := r.client.Resource(leases.GroupVersionResource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return nil, apierrors.IsNotFound(err), nil
 	case err != nil:
-		return fmt.Errorf("get Lease %s/%s: %w", namespace, lease, err)
-	default:
-		held, err := decodeOne[coordinationv1.Lease](object)
-		if err != nil {
-			return err
-		}
+		return nil, false, fmt.Errorf("get Lease %s/%s: %w", namespace, name, err)
+	}
+	lease, err := decodeOne[coordinationv1.Lease](object)
+	return lease, true, err
+}
+
+// judge finds out whether anybody writes Clusters: the Deployment's replicas, or whoever holds
+// the Lease, from wherever it runs.
+func (c *Controller) judge(find findLease, set *config.Config, now time.Time) error {
+	namespace, lease := set.ElectionLease()
+	held, allowed, err := find(namespace, lease)
+	if err != nil {
+		return err
+	}
+	if held != nil {
 		c.Leader = leader(held, now)
 	}
-	unknown := c.State == controllerUnseen || c.State == controllerNotFound && apierrors.IsForbidden(err)
+	unknown := c.State == controllerUnseen || c.State == controllerNotFound && !allowed
 	if c.Leader != "" || c.ReadyReplicas > 0 || unknown {
 		return nil
 	}

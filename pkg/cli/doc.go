@@ -14,6 +14,8 @@
 //	*_text.go       all of it in words
 //	reserve*.go     reserve: makes a claim, and waits until it is bound
 //	clean*.go       clean: a manifest to copy, without a management cluster
+//	follow.go       what look lists, kept current; pulse.go whether the API server answers
+//	ui*.go          ui: what is followed, as Views of package ui
 //	lint*.go        lint: manifests, without a management cluster
 //	screen.go       tables, colours
 //

@@ -56,17 +56,30 @@ func (r *reading) explain(ctx context.Context, cluster *clusterv1.Cluster, c *co
 
 // explanation explains one of the Clusters that were listed.
 func (l *look) explanation(reader *snapshot.Reader, cluster *clusterv1.Cluster, controller *Controller) (*Explanation, error) {
-	e := &explainer{look: l, reader: reader, cluster: cluster, controller: controller}
-	if class := l.class(kube.ClassOf(cluster)); class != nil {
-		e.gates = reader.Inspect(class)
-	}
-	var err error
-	if e.snapshot, e.decision, err = reader.Decide(cluster); err != nil {
-		return nil, fmt.Errorf("observe: %w", err)
+	e, err := l.explainer(reader, cluster, controller)
+	if err != nil {
+		return nil, err
 	}
 	result := e.result()
 	result.Controller = *controller
 	return result, nil
+}
+
+// explainer plans for the Cluster, with the gates of its class.
+func (l *look) explainer(reader *snapshot.Reader, cluster *clusterv1.Cluster, controller *Controller) (*explainer, error) {
+	e := &explainer{look: l, cluster: cluster, reader: reader, controller: controller}
+	if class := l.class(kube.ClassOf(cluster)); class != nil {
+		e.gates = reader.Inspect(class)
+	}
+	return e, e.plan()
+}
+
+// plan decides for the Cluster.
+func (e *explainer) plan() (err error) {
+	if e.snapshot, e.decision, err = e.reader.Decide(e.cluster); err != nil {
+		return fmt.Errorf("observe: %w", err)
+	}
+	return nil
 }
 
 // newest returns the Cluster as it was listed together with everything else, and

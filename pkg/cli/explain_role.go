@@ -14,14 +14,9 @@ import (
 // role explains one role of the Cluster.
 func (e *explainer) role(role vip.Role) Role {
 	view := &e.snapshot.Cluster
-	outcome := e.decision.Roles[role]
-	r := Role{
-		Role: string(role), Applies: outcome != nil, Source: planned,
-		Variable: e.variable(role),
-		Stamp:    Stamp{Annotation: view.Annotations[role.Stamp()], Label: view.Labels[role.Stamp()]},
-		Claim:    e.claim(role),
-		Reported: conditionOf(e.cluster, role.ConditionType()),
-	}
+	r := e.brief(role)
+	r.Variable, r.Claim = e.variable(role), e.claim(role)
+	r.Stamp = Stamp{Annotation: view.Annotations[role.Stamp()], Label: view.Labels[role.Stamp()]}
 	if role == vip.ControlPlane && view.Endpoint.Host != "" {
 		r.Endpoint = net.JoinHostPort(view.Endpoint.Host, strconv.Itoa(int(view.Endpoint.Port)))
 	}
@@ -31,16 +26,29 @@ func (e *explainer) role(role vip.Role) Role {
 	if finding, inspected := e.gates[role]; inspected {
 		r.Gate = classGate(finding)
 	}
-	switch {
-	case e.blind() || refused(outcome, r.Reported):
-		e.fromCondition(role, &r)
-	case outcome != nil:
-		e.fromPlan(outcome, &r)
+	if outcome := e.decision.Roles[role]; outcome != nil && r.Source == planned {
+		r.ToDo = todo(outcome, r.Claim)
 	}
 	if r.Applies {
 		r.Pools = e.candidates(role)
 	}
-	if !r.Ready && len(r.Pools) == 0 && !e.misses(anyPool) {
+	return r
+}
+
+// brief tells what is so for the role and what to do next, and nothing that takes longer.
+func (e *explainer) brief(role vip.Role) Role {
+	outcome := e.decision.Roles[role]
+	r := Role{Role: string(role), Applies: outcome != nil, Source: planned, Reported: conditionOf(e.cluster, role.ConditionType())}
+	if e.decision.Skipped != "" {
+		return r
+	}
+	switch {
+	case e.blind() || refused(outcome, r.Reported):
+		e.fromCondition(role, &r)
+	case outcome != nil:
+		fromPlan(outcome, &r)
+	}
+	if !r.Ready && !e.misses(anyPool) && len(vip.Candidates(e.snapshot, role)) == 0 {
 		e.near(role, &r)
 	}
 	e.startFirst(&r)
@@ -54,12 +62,12 @@ func refused(outcome *vip.Outcome, said *Condition) bool {
 }
 
 // fromPlan tells what the planner decided.
-func (e *explainer) fromPlan(outcome *vip.Outcome, r *Role) {
+func fromPlan(outcome *vip.Outcome, r *Role) {
 	r.Ready, r.Reason, r.Message, r.VIP = outcome.Reason.Ready(), string(outcome.Reason), vip.Short(outcome.Message), outcome.Address
 	for _, note := range outcome.Notes {
 		r.Notes = append(r.Notes, Note{Reason: string(note.Reason), Message: vip.Short(note.Message)})
 	}
-	r.Next, r.ToDo = outcome.Next, todo(outcome, r.Claim)
+	r.Next = outcome.Next
 }
 
 // fromCondition tells what the controller said, which knows more than we do.

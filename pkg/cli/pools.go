@@ -162,22 +162,31 @@ func (l *look) crowd(reader *snapshot.Reader) (*crowd, error) {
 	if l.blind() {
 		return nil, nil
 	}
-	result := &crowd{waiting: map[vip.PoolRef]int{}, outside: map[vip.PoolRef][]string{}}
+	result := newCrowd()
 	for _, cluster := range l.Clusters {
 		snapshot, decision, err := reader.Decide(cluster)
 		if err != nil {
 			return nil, fmt.Errorf("observe: %w", err)
 		}
-		for role, outcome := range decision.Roles {
-			switch {
-			case outcome.Reason == vip.ClaimPending:
-				result.waiting[outcome.Pool]++
-			case outcome.Waiting && !outcome.Reason.Ready():
-				result.add(snapshot, role)
-			}
-		}
+		result.count(snapshot, &decision)
 	}
 	return result, nil
+}
+
+func newCrowd() *crowd {
+	return &crowd{waiting: map[vip.PoolRef]int{}, outside: map[vip.PoolRef][]string{}}
+}
+
+// count adds what one Cluster waits for.
+func (c *crowd) count(s *vip.Snapshot, decision *vip.Decision) {
+	for role, outcome := range decision.Roles {
+		switch {
+		case outcome.Reason == vip.ClaimPending:
+			c.waiting[outcome.Pool]++
+		case outcome.Waiting && !outcome.Reason.Ready():
+			c.add(s, role)
+		}
+	}
 }
 
 func (c *crowd) add(s *vip.Snapshot, role vip.Role) {

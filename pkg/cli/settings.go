@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
@@ -62,22 +63,34 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 
 // find returns the settings and where they are from.
 func (s *settings) find(ctx context.Context, r *reading) (*config.Config, *Controller, error) {
-	found := &Controller{Deployment: s.namespace + "/" + managerName, State: controllerNotFound}
 	before := len(r.unseen)
+	lease := func(namespace, name string) (*coordinationv1.Lease, bool, error) {
+		return r.lease(ctx, namespace, name)
+	}
 	object, err := r.get(ctx, deployments, s.namespace, managerName)
 	if err != nil {
 		return nil, nil, err
 	}
+	if object == nil {
+		return s.read(nil, len(r.unseen) > before, lease)
+	}
+	deployment, err := decodeOne[appsv1.Deployment](object)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.read(deployment, false, lease)
+}
+
+// read returns the settings of the Deployment, which is nil if there is none or, unseen, if
+// it is not visible, and whether the Lease that it elects by is held.
+func (s *settings) read(deployment *appsv1.Deployment, unseen bool, lease findLease) (*config.Config, *Controller, error) {
+	found := &Controller{Deployment: s.namespace + "/" + managerName, State: controllerNotFound}
 	result := config.Default()
 	flags := newFlagSet(result)
-	if len(r.unseen) > before {
+	if unseen {
 		found.State = controllerUnseen
 	}
-	if object != nil {
-		deployment, err := decodeOne[appsv1.Deployment](object)
-		if err != nil {
-			return nil, nil, err
-		}
+	if deployment != nil {
 		found.show(deployment)
 		if err := flags.Parse(config.DropConcurrency(managerArgs(deployment))); err != nil {
 			found.Problem = fmt.Sprintf("its flags cannot be read: %v", err)
@@ -89,7 +102,7 @@ func (s *settings) find(ctx context.Context, r *reading) (*config.Config, *Contr
 		return nil, nil, err
 	}
 	result.LeaseNamespace = s.namespace
-	if err := found.judge(ctx, r, result, s.now()); err != nil {
+	if err := found.judge(lease, result, s.now()); err != nil {
 		return nil, nil, err
 	}
 	if err := result.Validate(); err != nil {

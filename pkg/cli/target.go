@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -65,8 +66,17 @@ func (t *target) namespace() (string, error) {
 // names tells whether -n was given.
 func (t *target) names() bool { return t.overrides.Context.Namespace != "" && !t.allNamespaces }
 
-// connect makes the clients. All commands but reserve only get and list.
-func (t *target) connect() (*reading, error) {
+// place names the management cluster as the kubeconfig does.
+func (t *target) place() string {
+	raw, err := t.config().RawConfig()
+	if err != nil {
+		return ""
+	}
+	return cmp.Or(t.overrides.CurrentContext, raw.CurrentContext)
+}
+
+// rest is how clients connect.
+func (t *target) rest() (*rest.Config, error) {
 	config, err := t.config().ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -74,6 +84,15 @@ func (t *target) connect() (*reading, error) {
 	config.UserAgent = "kubectl-vip/" + version.Version
 	config.WarningHandler = rest.NoWarnings{}
 	config.QPS, config.Burst = 50, 100
+	return config, nil
+}
+
+// connect makes the clients, of which only get and list are used.
+func (t *target) connect() (*reading, error) {
+	config, err := t.rest()
+	if err != nil {
+		return nil, err
+	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)

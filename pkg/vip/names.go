@@ -24,7 +24,6 @@ const (
 // ManualLabel on an IPAddress with the value "true" says that it books a VIP that somebody typed.
 const ManualLabel = Prefix + "manual"
 
-
 // Keys on Clusters that do not depend on a role.
 const (
 	// BackfillAnnotation with the value "true" lets variables be filled on a

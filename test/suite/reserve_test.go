@@ -15,7 +15,6 @@ import (
 	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
-
 // reserver returns the kubeconfig of a user with the chart's roles for those who reserve:
 // who writes in the world's namespace and sees everything.
 func (w *world) reserver() (kubeconfig string) {
