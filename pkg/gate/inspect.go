@@ -67,7 +67,7 @@ func (e Evaluator) Inspect(class *clusterv1.ClusterClass, view *vip.Class, role 
 	if finding.State == Ungated && s.required() {
 		// Cluster API refuses every Cluster that lacks it.
 		if finding.State = Gated; s.admitsEmpty() {
-			finding.State = GatedUnlessEmpty
+			finding.State, finding.Why = GatedUnlessEmpty, join(s.whyEmpty(finding.Patch), finding.Why)
 		}
 	}
 	return finding
@@ -102,7 +102,7 @@ func (s *subject) inspect() Finding {
 		s.without = s.blank
 		if why, e := s.try().ungated(&q); why != "" {
 			finding.State, finding.Patch = GatedUnlessEmpty, e.patch.Name
-			finding.Why = join(s.whyEmpty(e), finding.Why)
+			finding.Why = join(s.whyEmpty(e.patch.Name), finding.Why)
 		}
 	}
 	return finding

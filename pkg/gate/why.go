@@ -60,8 +60,11 @@ func (s *subject) defaultOf() (text string, exists bool) {
 	return text, err == nil
 }
 
-func (s *subject) whyEmpty(e *effect) string {
-	return fmt.Sprintf("a Cluster that states \"\" as variable %s is built without the VIP (patch %s): set minLength: 1 in its schema, once no Cluster holds \"\" any more", s.path, e.patch.Name)
+func (s *subject) whyEmpty(patch string) string {
+	if patch != "" {
+		patch = " (patch " + patch + ")"
+	}
+	return fmt.Sprintf("a Cluster that states \"\" as variable %s is built without the VIP%s: set minLength: 1 in its schema, once no Cluster holds \"\" any more", s.path, patch)
 }
 
 func (s *subject) whyUnconsumed() string {

@@ -88,7 +88,7 @@ func TestWhatTheClassSaysIsTold(t *testing.T) {
 		"an object that may hold anything": {
 			class:   []classOption{declares("free", free), annotated(controlPlane.variableKey(), "free.host"), toInfrastructure("free.host", host)},
 			cluster: []expectation{reason(controlPlane, "Allocated"), built()},
-			explain: "free.host", silent: true,
+			explain: "free.host", lint: `a Cluster that states "" as variable free.host`,
 		},
 		"a pool of every class": {
 			class: []classOption{declares("clusterVip", text), toInfrastructure("clusterVip", host)},
