@@ -457,6 +457,7 @@ func TestWhatRandomClassesTaught(t *testing.T) {
 		}, gate.Ungated, "is among the labels and a: "},
 		{"a Cluster without network", "", vip, []clusterv1.ClusterClassPatch{takes(`{{ if dig "cluster" "network" "serviceDomain" "" .builtin }}true{{ end }}`)}, gate.Ungated, "is off unless the Cluster has a network"},
 		{"a Cluster that sets no replicas", "", vip, []clusterv1.ClusterClassPatch{on(t, onControl, `{{ gt (int .builtin.controlPlane.replicas) 0 }}`, "clusterVip", "")}, gate.Ungated, "the number of replicas is not set"},
+		{"a control plane without machines", "", vip, []clusterv1.ClusterClassPatch{on(t, onControl, `{{ if dig "controlPlane" "machineTemplate" "" .builtin }}true{{ end }}`, "clusterVip", "")}, gate.Ungated, "is off for a Cluster that sets nothing else"},
 		{"an empty list", "", vip + variable("list", "type: array, items: {type: string}, default: [a]"), []clusterv1.ClusterClassPatch{takes(`{{ if .list }}true{{ end }}`)}, gate.Ungated, "variable list is []"},
 		{"a list of something else", "", vip + variable("list", "type: array, minItems: 1, items: {type: string}, default: [a]"), []clusterv1.ClusterClassPatch{takes(`{{ has "a" .list }}`)}, gate.Ungated, `variable list is ["sample"]`},
 		{"a word behind an empty one", "", vip + variable("word", "type: string"), []clusterv1.ClusterClassPatch{takes(`{{ not (eq (default "" .word) "kube-vip") }}`)}, gate.Ungated, `variable word is "kube-vip"`},

@@ -85,7 +85,9 @@ func (t *target) builtin(s *subject) map[string]any {
 	labels := map[string]string{clusterv1.ClusterNameLabel: name, clusterv1.ClusterTopologyOwnedLabel: ""}
 	if t.kind == ofControlPlane {
 		builtin["metadata"] = metadata(labels, map[string]string{clusterv1.TemplateClonedFromNameAnnotation: name})
-		builtin["machineTemplate"] = map[string]any{"infrastructureRef": map[string]any{"name": name}}
+		if s.class.Spec.ControlPlane.MachineInfrastructure.TemplateRef.IsDefined() {
+			builtin["machineTemplate"] = map[string]any{"infrastructureRef": map[string]any{"name": name}}
+		}
 		return builtin
 	}
 	builtin["metadata"] = metadata(labels, nil)
