@@ -120,12 +120,13 @@ func (s *Snapshot) misses(role Role, pool *Pool) (miss NearMiss, distance int) {
 	return NearMiss{}, 0
 }
 
-// missesNamespace judges a pool of the class that stands in another namespace.
+// missesNamespace judges a pool of the class that stands in another namespace. Many teams may have
+// a class of that name, so what is wrong in reach comes first.
 func (s *Snapshot) missesNamespace(role Role, pool *Pool) (miss NearMiss, distance int) {
 	if !pool.Serves.HasRole(role) {
 		return NearMiss{}, 0
 	}
-	if distance = 2; !pool.Serves.names(s.Cluster.Class) {
+	if distance = 4; !pool.Serves.names(s.Cluster.Class) {
 		distance = 5
 	}
 	return NearMiss{
@@ -158,9 +159,9 @@ func (s *Snapshot) missesClass(pool *Pool) (miss NearMiss, distance int) {
 	for _, entry := range pool.Serves.Classes {
 		switch {
 		case entry.Name == class.Name:
-			miss.Why, distance = fmt.Sprintf("names class %s/%s, not %s", entry.Namespace, entry.Name, class), 3
+			miss.Why, distance = fmt.Sprintf("names class %s/%s, not %s", entry.Namespace, entry.Name, class), 2
 		case Similar(entry.Name, class.Name):
-			miss.Why, distance = fmt.Sprintf("names class %s, not %s", entry.Name, class.Name), 4
+			miss.Why, distance = fmt.Sprintf("names class %s, not %s", entry.Name, class.Name), 3
 		default:
 			continue
 		}

@@ -52,8 +52,8 @@ func TestClosestPool(t *testing.T) {
 	every, another := pool("", "every", "*", "control-plane"), pool("", "another", "kubeadm", "control-plane")
 	for want, pools := range map[string][]vip.Pool{
 		"GlobalInClusterIPPool ingress, which serves role ingress only":                                                                         {typo, elsewhere, ingress, foreign},
-		"InClusterIPPool team-b/elsewhere, which is in another namespace; a namespaced pool serves Clusters of its own":                         {typo, elsewhere, foreign},
-		"GlobalInClusterIPPool foreign, which names class team-b/f04-cp, not team-a/f04-cp":                                                     {typo, foreign, another},
+		"InClusterIPPool team-b/elsewhere, which is in another namespace; a namespaced pool serves Clusters of its own":                         {elsewhere, another},
+		"GlobalInClusterIPPool foreign, which names class team-b/f04-cp, not team-a/f04-cp":                                                     {typo, elsewhere, foreign, another},
 		"GlobalInClusterIPPool typo, which names class f4-cp, not f04-cp":                                                                       {another, typo},
 		`GlobalInClusterIPPool every, which serves every class by "*": a * pool is used only by Clusters whose class declares the VIP variable`: {every},
 		"": {another},

@@ -51,9 +51,11 @@ func faultsOfKeys() []planted {
 			heading: "A pool in another namespace", wrong: "The pool stands in the namespace of the people who own the addresses. A namespaced pool serves Clusters of its own namespace only.",
 			plant: func(s *site) {
 				s.apply("{apiVersion: v1, kind: Namespace, metadata: {name: " + s.namespace + "-net}}")
-				s.apply(s.real.Replace(strings.Replace(poolOfTeam, "namespace: team-a", "namespace: team-a-net", 1)))
-				s.web(s.rke2(), "NoPool")
-				s.file("pool.yaml", poolOfTeam)
+				pool := strings.Replace(poolOfTeam, "rke2", "rke2-"+s.namespace, 1) // or others' pools are as near
+				s.apply(s.real.Replace(strings.Replace(pool, "namespace: team-a", "namespace: team-a-net", 1)))
+				k := s.class(named("rke2-"+s.namespace), open(), declares("clusterVip", text), toInfrastructure("clusterVip", "/spec/template/spec/controlPlaneEndpoint/host"))
+				s.web(k, "NoPool")
+				s.file("pool.yaml", pool)
 			},
 			command: explainWeb, trim: ofExplain, says: []string{"closest     InClusterIPPool team-a-net/vips, which is in another namespace"},
 			how:  "Make it where the Clusters are, or make it a `GlobalInClusterIPPool`.",
