@@ -39,7 +39,7 @@ func (p *painter) mustView(t *testing.T) *ui.View {
 func describeView(v *ui.View) []byte {
 	var out bytes.Buffer
 	for _, p := range v.Pools {
-		fmt.Fprintf(&out, "pool %s %s, roles %s, %d wait, overlaps %v\n", p.Kind, p.Name, p.Roles, p.Waits(), p.Overlaps)
+		fmt.Fprintf(&out, "pool %s %s, roles %s, %d wait\n", p.Kind, p.Name, p.Roles, p.Waits())
 		for _, w := range p.Warnings {
 			fmt.Fprintf(&out, "  ! %s\n", w)
 		}

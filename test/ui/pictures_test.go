@@ -26,6 +26,8 @@ func TestPictures(t *testing.T) {
 		folder = filepath.Join("..", "..", "docs")
 	}
 	w.furnish()
+	w.visit("/cluster/team-b/warehouse")
+	w.says(".way h2", "Allocated for") // success is reported late
 	const laptop, phone = 1280, 390
 	for _, p := range []struct {
 		file, path string
