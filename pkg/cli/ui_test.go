@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +204,35 @@ func TestUIFollows(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestBrowserIsOpened(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("a browser is opened in another way")
+	}
+	folder := t.TempDir()
+	opened := filepath.Join(folder, "opened")
+	script := "#!/bin/sh\necho \"$1\" >" + opened + ".part && mv " + opened + ".part " + opened + "\n"
+	if err := os.WriteFile(filepath.Join(folder, "xdg-open"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+	t.Setenv("DISPLAY", "")
+	t.Setenv("WAYLAND_DISPLAY", "")
+	openBrowser("http://nobody/") // there is nobody to see it
+	t.Setenv("DISPLAY", ":0")
+	openBrowser("http://127.0.0.1/?token=x&y")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		address, err := os.ReadFile(opened)
+		if err == nil && string(address) != "http://127.0.0.1/?token=x&y\n" {
+			t.Errorf("it was opened with %s", address)
+		}
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
