@@ -25,7 +25,7 @@ type View struct {
 	// Controller is the running controller.
 	Controller Fact
 	Pools      []Pool
-	// Clusters are those that wait, the longest first, and then the others.
+	// Clusters are those that wait, the oldest first, and then the others.
 	Clusters []Cluster
 	Classes  []Class
 	// NotVisible says what the user may not see, and what is unknown for want of it.
