@@ -64,18 +64,16 @@ func (s *screen) way(e *Explanation, r *Role, by *explainer) ui.Way {
 	bare := *r
 	bare.VIP = "" // it stands beside
 	w := ui.Way{Role: uiRole(r), Title: ui.Fact{Text: s.standing(e, &bare)}}
-	switch {
-	case !r.Applies || !e.Served:
-		w.Title.Tone = ui.Faint
-		return w
-	case r.Ready && len(r.ToDo) > 0:
+	w.Title.Tone = w.Tone()
+	if r.Ready && len(r.ToDo) > 0 {
 		w.Title.Tone = ui.Warn
-	case r.Ready:
-		w.Title.Tone = ui.Good
-	default:
-		w.Title.Tone = ui.Bad
 	}
-	w.Steps = steps(e, r)
+	if !r.Applies || !e.Served {
+		return w
+	}
+	if w.Tone() != ui.Faint {
+		w.Steps = steps(e, r)
+	}
 	for _, note := range r.Notes {
 		if note.Reason != string(vip.ClassUngated) || r.Gate == nil { // the gate says it
 			w.Notes = append(w.Notes, note.Reason+": "+note.Message)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/klog/v2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/ui"
 )
@@ -29,7 +31,9 @@ func UI() *cobra.Command {
 			"Only gets, lists and watches, as you; what may not be seen is named. Ends on Ctrl-C.",
 		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logrus.SetLevel(logrus.ErrorLevel) // that somebody has pressed Ctrl-C is no news
+			// The page tells what goes wrong, and that Ctrl-C was pressed is no news.
+			logrus.SetLevel(logrus.ErrorLevel)
+			klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 			open := openBrowser
 			if noBrowser {
 				open = func(string) {}

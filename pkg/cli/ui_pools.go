@@ -88,18 +88,18 @@ func (a *atlas) pools(namespace string) []ui.Pool {
 			continue
 		}
 		shown[pool.Ref] = true
-		result = append(result, a.pool(pool, all))
+		result = append(result, a.pool(pool))
 		for _, other := range all {
 			if !shown[other.Ref] && pool.SurelyOverlaps(other) {
 				shown[other.Ref] = true
-				result = append(result, a.pool(other, all))
+				result = append(result, a.pool(other))
 			}
 		}
 	}
 	return result
 }
 
-func (a *atlas) pool(pool *kube.Pool, all []*kube.Pool) ui.Pool {
+func (a *atlas) pool(pool *kube.Pool) ui.Pool {
 	told := a.sketch.pool(pool, a.crowd, false)
 	p := ui.Pool{
 		PoolID: poolID(pool.Ref), Classes: told.Classes, Roles: told.Roles, Namespaces: told.Namespaces, Priority: told.Priority,
@@ -108,11 +108,6 @@ func (a *atlas) pool(pool *kube.Pool, all []*kube.Pool) ui.Pool {
 	}
 	if c := told.Capacity; c != nil {
 		p.Capacity = &ui.Capacity{Total: c.Total, Used: c.Used, Free: c.Free}
-	}
-	for _, other := range all {
-		if other.Ref != pool.Ref && pool.SurelyOverlaps(other) {
-			p.Overlaps = append(p.Overlaps, poolID(other.Ref))
-		}
 	}
 	p.Addresses = append(p.Addresses, a.unkept(pool, p.Addresses)...)
 	slices.SortFunc(p.Addresses, func(x, y ui.Address) int { return cmp.Or(x.Key.Compare(y.Key), strings.Compare(x.Claim, y.Claim)) })

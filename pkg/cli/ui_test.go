@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +42,7 @@ func (p *painter) mustView(t *testing.T) *ui.View {
 func describeView(v *ui.View) []byte {
 	var out bytes.Buffer
 	for _, p := range v.Pools {
-		fmt.Fprintf(&out, "pool %s %s, roles %s, %d wait, overlaps %v\n", p.Kind, p.Name, p.Roles, p.Waits(), p.Overlaps)
+		fmt.Fprintf(&out, "pool %s %s, roles %s, %d wait\n", p.Kind, p.Name, p.Roles, p.Waits())
 		for _, w := range p.Warnings {
 			fmt.Fprintf(&out, "  ! %s\n", w)
 		}
@@ -201,5 +204,35 @@ func TestUIFollows(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestBrowserIsOpened(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("a browser is opened in another way")
+	}
+	folder := t.TempDir()
+	opened := filepath.Join(folder, "opened")
+	script := "#!/bin/sh\necho \"$1\" >" + opened + ".part && mv " + opened + ".part " + opened + "\n"
+	if err := os.WriteFile(filepath.Join(folder, "xdg-open"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+	t.Setenv("DISPLAY", "")
+	t.Setenv("WAYLAND_DISPLAY", "")
+	openBrowser("http://nobody/") // there is nobody to see it
+	t.Setenv("DISPLAY", ":0")
+	openBrowser("http://127.0.0.1/?token=x&y")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		address, err := os.ReadFile(opened)
+		if err == nil && string(address) != "http://127.0.0.1/?token=x&y\n" {
+			t.Errorf("it was opened with %s", address)
+		}
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }

@@ -134,7 +134,7 @@ func (p *painter) sketch(ctx context.Context) (*sketch, error) {
 	return s, nil
 }
 
-// lines are the Clusters of the namespace, or all: those that wait, the longest first.
+// lines are the Clusters of the namespace, or all: those that wait come first, the oldest of them at the top.
 func (s *sketch) lines(namespace string) []ui.Cluster {
 	result := make([]ui.Cluster, 0, len(s.Clusters))
 	for _, cluster := range s.Clusters {

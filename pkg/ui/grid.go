@@ -181,12 +181,14 @@ func count(ranges []Range) *big.Int {
 	return total
 }
 
+var raised = strings.NewReplacer("0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹")
+
 // number writes it with its digits in groups, or roughly if nobody would read them.
 func number(n *big.Int) string {
 	const legible = 12
 	text := n.String()
 	if digits := strings.TrimPrefix(text, "-"); len(digits) > legible {
-		return fmt.Sprintf("about %s.%s × 10^%d", digits[:1], digits[1:2], len(digits)-1)
+		return fmt.Sprintf("about %s.%s × 10%s", digits[:1], digits[1:2], raised.Replace(strconv.Itoa(len(digits)-1)))
 	}
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "\u202f" + text[i:]

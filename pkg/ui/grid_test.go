@@ -56,7 +56,7 @@ func TestGrid(t *testing.T) {
 		}, want: `
 31 free, fd00::1 to fd00::1f
 fd00::20 ..........I.....
-about 1.8 × 10^19 free, fd00::30 to fd00::ffff:ffff:ffff:ffff
+about 1.8 × 10¹⁹ free, fd00::30 to fd00::ffff:ffff:ffff:ffff
 `},
 		"the end of all addresses": {pool: Pool{
 			Declared: ranges("255.255.255.0", "255.255.255.255"), HandedOut: ranges("255.255.255.0", "255.255.255.255"), Addresses: []Address{used("255.255.255.255", Foreign, "")},
@@ -128,7 +128,7 @@ func TestGridIsBounded(t *testing.T) {
 
 func TestNumber(t *testing.T) {
 	for n, want := range map[string]string{
-		"0": "0", "999": "999", "1000": "1 000", "65536": "65 536", "123456789012": "123 456 789 012", "1234567890123": "about 1.2 × 10^12", "-1234": "-1 234",
+		"0": "0", "999": "999", "1000": "1 000", "65536": "65 536", "123456789012": "123 456 789 012", "1234567890123": "about 1.2 × 10¹²", "-1234": "-1 234",
 	} {
 		value, _ := new(big.Int).SetString(n, 10)
 		if got := strings.ReplaceAll(number(value), "\u202f", " "); got != want {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -309,6 +310,18 @@ func TestEvents(t *testing.T) {
 	await("changed")
 	if _, body := v.get("/"); !strings.Contains(body, "vip-a") {
 		t.Errorf("after it was published: %s", body)
+	}
+}
+
+func TestPortThatIsTaken(t *testing.T) {
+	v := visit(t, nil)
+	_, port, _ := strings.Cut(v.server.listener.Addr().String(), ":")
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(number, sampleDetail); err == nil || !strings.Contains(err.Error(), "127.0.0.1:"+port) {
+		t.Errorf("a port that is taken: %v", err)
 	}
 }
 

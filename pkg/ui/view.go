@@ -10,6 +10,7 @@ package ui
 
 import (
 	"cmp"
+	"math/big"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -24,7 +25,7 @@ type View struct {
 	// Controller is the running controller.
 	Controller Fact
 	Pools      []Pool
-	// Clusters are those that wait, the longest first, and then the others.
+	// Clusters are those that wait, the oldest first, and then the others.
 	Clusters []Cluster
 	Classes  []Class
 	// NotVisible says what the user may not see, and what is unknown for want of it.
@@ -83,7 +84,6 @@ type Pool struct {
 	// if that cannot be told.
 	Waiting  *int
 	Warnings []string
-	Overlaps []PoolID
 	// Declared are the addresses that the pool names, HandedOut those of them that it may
 	// give to somebody. Both are sorted, and empty if they cannot be read.
 	Declared, HandedOut []Range
@@ -101,8 +101,22 @@ func (p *Pool) Waits() int {
 	return *p.Waiting
 }
 
-// Capacity are the provider's own numbers.
+// Capacity are the provider's own numbers, which end where an int64 does.
 type Capacity struct{ Total, Used, Free int64 }
+
+// Countless tells whether there are more than anybody will count.
+func (c *Capacity) Countless() bool {
+	const most = 1e12
+	return c.Total > most
+}
+
+// Size is how many addresses can be handed out, in words.
+func (p *Pool) Size() string {
+	if len(p.HandedOut) == 0 && p.Capacity != nil {
+		return number(big.NewInt(p.Capacity.Total))
+	}
+	return number(count(p.HandedOut))
+}
 
 // Range is a range of addresses of one family, first and last included.
 type Range struct{ From, To netip.Addr }
@@ -162,6 +176,17 @@ type Role struct {
 
 // Waits tells whether the VIP is missing.
 func (r *Role) Waits() bool { return r.Applies && !r.Ready }
+
+// Tone says how it stands: a role that needs nothing and has no VIP is switched off.
+func (r *Role) Tone() Tone {
+	switch {
+	case !r.Applies || (r.Ready && r.VIP == ""):
+		return Faint
+	case r.Ready:
+		return Good
+	}
+	return Bad
+}
 
 // Detail is all that is known of one Cluster.
 type Detail struct {
