@@ -41,6 +41,10 @@ type Allocator struct {
 	kinds   map[vip.PoolRef]*kind
 	// deferred holds the Clusters that are not to publish yet.
 	deferred map[string]*deferral
+	// carried counts the Clusters that name an address anywhere, given the IPAddresses of it,
+	// and pinned holds the claim that an address is meant for and has no IPAddress of yet.
+	carried, given map[netip.Addr]int
+	pinned         map[netip.Addr]string
 }
 
 // cluster is what a Cluster asked for in its latest reconcile.
@@ -49,7 +53,9 @@ type cluster struct {
 	// waiting says that pools which serve others than before could help it, ranges that
 	// other ranges could, even without more room.
 	waiting, ranges bool
-	lines           []vip.PoolRef // in which it stands
+	// picky says that it waits for certain addresses, of which one may come free.
+	picky bool
+	lines []vip.PoolRef // in which it stands
 }
 
 // reservation is the place of a claim that may be made now.
@@ -68,6 +74,7 @@ func New() *Allocator {
 	return &Allocator{
 		pools: map[vip.PoolRef]*pool{}, clusters: map[string]*cluster{}, reserved: map[string]*reservation{},
 		refusals: map[string]map[vip.PoolRef]time.Time{}, changes: map[string]uint64{}, kinds: map[vip.PoolRef]*kind{}, deferred: map[string]*deferral{},
+		carried: map[netip.Addr]int{}, given: map[netip.Addr]int{}, pinned: map[netip.Addr]string{},
 	}
 }
 
@@ -118,9 +125,10 @@ func (a *Allocator) Reserve(r Request) (placements map[vip.Role]vip.Placement, w
 		case placed.Pool == (vip.PoolRef{}):
 			c.waiting = true
 			a.lineUp(&r, c, want, placed.Candidates)
+			c.picky = c.picky || a.chooses(want, placed.Candidates)
 		case placed.Pool != want.Claimed && !placed.Made:
 			given = slices.DeleteFunc(given, func(kept string) bool { return kept == key })
-			wanted := reservation{cluster: r.Cluster, since: r.Since, pool: placed.Pool, pin: want.Pin}
+			wanted := reservation{cluster: r.Cluster, since: r.Since, pool: placed.Pool, pin: placed.Pin}
 			if had := a.reserved[key]; had == nil || *had != wanted {
 				touched = append(append(touched, a.drop(key)...), placed.Pool)
 				a.reserve(key, &wanted)
@@ -290,6 +298,9 @@ func (a *Allocator) unmade(cluster string) (claims []string) {
 
 func (a *Allocator) reserve(key string, r *reservation) {
 	a.reserved[key] = r
+	if r.pin.IsValid() {
+		a.pinned[r.pin] = key
+	}
 	a.edit(r.pool, key, func(n *name) { n.reserved = true })
 	a.expect(key, r.pool)
 }
@@ -299,6 +310,9 @@ func (a *Allocator) drop(keys ...string) (pools []vip.PoolRef) {
 	for _, key := range keys {
 		if reserved := a.reserved[key]; reserved != nil {
 			delete(a.reserved, key)
+			if reserved.made.IsZero() {
+				a.unpin(key) // else until its IPAddress is seen
+			}
 			a.edit(reserved.pool, key, func(n *name) { n.reserved = false })
 			a.kind(reserved.pool).settle(key)
 			pools = append(pools, reserved.pool)

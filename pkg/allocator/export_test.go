@@ -23,12 +23,21 @@ func (a *Allocator) Older(pool vip.PoolRef, r Request) (count int64) {
 func (a *Allocator) Wrong() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for pin, key := range a.pinned {
+		if r := a.reserved[key]; r != nil && r.made.IsZero() && r.pin != pin {
+			return fmt.Sprintf("%s is to get %s and keeps %s", key, r.pin, pin)
+		}
+	}
 	for key, r := range a.reserved {
 		if n := a.pool(r.pool).names[key]; n == nil || !n.reserved {
 			return fmt.Sprintf("%s has a place on %s that is not counted", key, r.pool)
 		}
 	}
 	for ref, p := range a.pools {
+		strange := p.strange
+		if a.recountStrange(p); p.strange != strange {
+			return fmt.Sprintf("%d addresses of %s are strange, not %d", p.strange, ref, strange)
+		}
 		sum := taken{}
 		for key, n := range p.names {
 			now := p.takes(n)

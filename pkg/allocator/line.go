@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +66,7 @@ func (a *Allocator) lineUp(r *Request, c *cluster, want *vip.Want, candidates []
 		p := a.pool(ref)
 		refused := a.refused(r.key(want), ref)
 		able := candidate.Verdict == "" || candidate.Verdict == vip.PoolExhausted
-		if able && !refused && !want.Keep && !want.Pin.IsValid() {
+		if able && !refused && !want.Keep && !want.Pin.IsValid() && want.Refused == (vip.PoolRef{}) {
 			w := &waiter{since: r.Since, cluster: r.Cluster, role: want.Role}
 			i, _ := slices.BinarySearchFunc(p.line, w, older)
 			p.line = slices.Insert(p.line, i, w)
@@ -74,21 +75,28 @@ func (a *Allocator) lineUp(r *Request, c *cluster, want *vip.Want, candidates []
 	}
 }
 
+// ahead is what the wants of the same Cluster take that come before one.
+type ahead struct {
+	room map[vip.PoolRef]int64
+	pins map[netip.Addr]bool
+}
+
 // place finds a pool for each want.
 func (a *Allocator) place(r *Request) map[vip.Role]vip.Placement {
 	placements := map[vip.Role]vip.Placement{}
-	taken := map[vip.PoolRef]int64{} // by the wants before
+	before := ahead{map[vip.PoolRef]int64{}, map[netip.Addr]bool{}}
 	for _, want := range r.Wants {
-		placed := a.placeOne(r, want, taken)
+		placed := a.placeOne(r, want, before)
 		placements[want.Role] = placed
 		if placed.Pool != (vip.PoolRef{}) && placed.Pool != want.Claimed && !placed.Made && !a.has(r, placed.Pool, r.key(want)) {
-			taken[placed.Pool]++
+			before.room[placed.Pool]++
 		}
+		before.pins[placed.Pin] = true
 	}
 	return placements
 }
 
-func (a *Allocator) placeOne(r *Request, want *vip.Want, taken map[vip.PoolRef]int64) vip.Placement {
+func (a *Allocator) placeOne(r *Request, want *vip.Want, before ahead) vip.Placement {
 	key := r.key(want)
 	reserved := a.reserved[key]
 	switch {
@@ -98,23 +106,23 @@ func (a *Allocator) placeOne(r *Request, want *vip.Want, taken map[vip.PoolRef]i
 			return vip.Placement{Pool: want.Claimed}
 		}
 	case reserved != nil && !reserved.made.IsZero():
-		return vip.Placement{Pool: reserved.pool, Made: true}
+		return vip.Placement{Pool: reserved.pool, Pin: reserved.pin, Made: true}
 	case want.Keep:
 		if reserved != nil && a.fits(r, want, reserved.pool, 0) {
-			return vip.Placement{Pool: reserved.pool}
+			return vip.Placement{Pool: reserved.pool, Pin: reserved.pin}
 		}
 		return vip.Placement{}
 	}
 	for _, candidate := range want.Candidates {
-		if p := a.pools[candidate.Pool.Ref]; p != nil && p.names[key] != nil && p.names[key].claim != nil {
+		if p := a.pools[candidate.Pool.Ref]; want.Refused == (vip.PoolRef{}) && p != nil && p.names[key] != nil && p.names[key].claim != nil {
 			// It came, or goes, since the Cluster was observed, and wakes it.
 			return vip.Placement{Pool: candidate.Pool.Ref, Made: true}
 		}
 	}
-	placed := vip.Placement{Candidates: a.judge(r, want, taken)}
+	placed := vip.Placement{Candidates: a.judge(r, want, before)}
 	for _, candidate := range placed.Candidates {
 		if candidate.Verdict == "" {
-			placed.Pool = candidate.Pool.Ref
+			placed.Pool, placed.Pin = candidate.Pool.Ref, candidate.Pin
 			break
 		}
 	}
@@ -126,12 +134,13 @@ func (a *Allocator) placeOne(r *Request, want *vip.Want, taken map[vip.PoolRef]i
 func (a *Allocator) Judge(r Request, want *vip.Want) []vip.Candidate {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.judge(&r, want, nil)
+	return a.judge(&r, want, ahead{})
 }
 
-func (a *Allocator) judge(r *Request, want *vip.Want, taken map[vip.PoolRef]int64) []vip.Candidate {
+func (a *Allocator) judge(r *Request, want *vip.Want, before ahead) []vip.Candidate {
 	judged := slices.Clone(want.Candidates)
 	known := map[vip.PoolRef]int{} // 1 of pools that are known to have room
+	doubtful, sure := []*vip.Candidate{}, false
 	for i := range judged {
 		c := &judged[i]
 		if c.Verdict != "" {
@@ -142,10 +151,24 @@ func (a *Allocator) judge(r *Request, want *vip.Want, taken map[vip.PoolRef]int6
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress // its own event is on the way
 		} else if a.refused(r.key(want), c.Pool.Ref) {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.RefusedBefore
-		} else if !a.fits(r, want, c.Pool.Ref, taken[c.Pool.Ref]) {
+		} else if !a.fits(r, want, c.Pool.Ref, before.room[c.Pool.Ref]) {
 			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoFreeAddress
-		} else if _, tells := p.free(); tells {
-			known[c.Pool.Ref] = 1
+		} else if c.Pin = a.pin(r, want, *c, before); a.selective(want, *c) && !c.Pin.IsValid() {
+			c.Verdict, c.Detail = vip.VariableRefused, vip.NoneAdmitted
+		} else {
+			if _, tells := p.free(); tells {
+				known[c.Pool.Ref] = 1
+			}
+			if p.Addresses != nil && p.strange > 0 && !c.Pin.IsValid() {
+				doubtful = append(doubtful, c)
+			} else {
+				sure = true
+			}
+		}
+	}
+	for _, c := range doubtful {
+		if sure { // what is left there would be refused
+			c.Verdict, c.Detail = vip.PoolExhausted, vip.NoneAdmitted
 		}
 	}
 	slices.SortStableFunc(judged, func(x, y vip.Candidate) int {
@@ -167,12 +190,8 @@ func (a *Allocator) fits(r *Request, want *vip.Want, ref vip.PoolRef, taken int6
 			}
 		}
 		// It is the Cluster's already. Who has an IPAddress of it the planner has seen.
-		for other, reserved := range a.reserved {
-			if other != key && reserved.pool == ref && reserved.pin == want.Pin {
-				return false
-			}
-		}
-		return true
+		other, pinned := a.pinned[want.Pin]
+		return !pinned || other == key
 	}
 	free, known := p.free()
 	if !known || a.has(r, ref, key) {

@@ -40,9 +40,13 @@ type model struct {
 	observed map[string]allocator.Request
 	// alone says that nobody else claims addresses and no pool shrinks.
 	alone bool
+	// typed says which addresses Clusters name without having them.
+	typed map[int]bool
 	// told are the events that are under way, each object's in their order.
 	told map[string][]func() []string
 	log  []string
+	// generation counts the changes of pools.
+	generation int64
 }
 
 // lastTold is what the allocator is to know of a claim and its IPAddress in the end.
@@ -61,6 +65,7 @@ type modelClaim struct {
 	pool     vip.PoolRef
 	ours     bool
 	address  int  // 0 is none
+	pin      int  // that it is to get; 0 is any
 	deleting bool // until its provider lets it go
 }
 
@@ -78,12 +83,12 @@ func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		t: t, dice: rand.New(rand.NewPCG(seed, 1)), a: allocator.New(), //nolint:gosec // it is to repeat itself
 		pools: map[vip.PoolRef]*modelPool{}, claims: map[string]*modelClaim{}, paused: map[vip.PoolRef]bool{}, cached: map[string]*modelClaim{}, last: map[string]lastTold{}, clusters: map[string]*modelCluster{},
-		queue: map[string]bool{}, observed: map[string]allocator.Request{}, told: map[string][]func() []string{},
+		queue: map[string]bool{}, observed: map[string]allocator.Request{}, told: map[string][]func() []string{}, typed: map[int]bool{},
 		alone: seed%2 == 0,
 	}
 	for i := range 3 {
 		ref := vip.PoolRef{Group: "g", Kind: "P", Name: fmt.Sprintf("p%d", i)}
-		m.pools[ref] = &modelPool{first: 100 * i, size: m.dice.IntN(3), ranges: i < 2}
+		m.pools[ref] = &modelPool{first: 100*i + 1, size: m.dice.IntN(3), ranges: i < 2}
 		m.tellPool(ref)
 	}
 	for m.deliver() {
@@ -124,6 +129,12 @@ func (m *model) tellPool(ref vip.PoolRef) {
 				n := number(a)
 				return n >= p.first && n < p.first+p.size
 			}
+			m.generation++
+			pool.Generation = m.generation
+			pool.Addresses = func(yield func(netip.Addr) bool) {
+				for n := p.first; n < p.first+p.size && yield(addr(n)); n++ {
+				}
+			}
 		} else {
 			used := m.used(ref)
 			pool.Reported, pool.Usable, pool.Used = true, int64(p.size-used), int64(used)
@@ -149,8 +160,8 @@ func (m *model) tellClaim(key string) {
 	var now lastTold
 	if claim := m.claims[key]; claim != nil {
 		now.claim = &allocator.Claim{Pool: claim.pool, Ours: claim.ours, Bound: claim.address != 0, Deleting: claim.deleting}
-		if claim.address != 0 {
-			now.address = &allocator.Address{Pool: claim.pool, Claim: name, Key: addr(claim.address)}
+		if n := max(claim.address, claim.pin); n != 0 {
+			now.address = &allocator.Address{Pool: claim.pool, Claim: name, Key: addr(n)}
 		}
 	}
 	m.last[key] = now
@@ -306,7 +317,12 @@ func (m *model) reconcile(key string) {
 		if m.claims[claim] != nil {
 			m.fail("claim %s is made a second time", claim)
 		}
-		m.claims[claim] = &modelClaim{pool: place.Pool, ours: true}
+		made := &modelClaim{pool: place.Pool, ours: true}
+		if place.Pin.IsValid() {
+			made.pin = number(place.Pin)
+			m.checkPin(claim, made)
+		}
+		m.claims[claim] = made
 		if pool := m.pools[place.Pool]; m.alone && pool.ranges && m.on(place.Pool) > pool.size {
 			m.fail("%d claims on %d addresses of %s", m.on(place.Pool), pool.size, place.Pool.Name)
 		}
@@ -315,11 +331,25 @@ func (m *model) reconcile(key string) {
 	}
 }
 
+// checkPin fails if the address that a claim is to get is known to be somebody's.
+func (m *model) checkPin(key string, made *modelClaim) {
+	m.t.Helper()
+	m.note("%s is to get %d", key, made.pin)
+	for other, claim := range m.claims {
+		if claim.ours && claim.pin == made.pin && other != key {
+			m.fail("%s and %s are both to get %d", key, other, made.pin)
+		}
+	}
+	if m.typed[made.pin] && len(m.told["typed"]) == 0 {
+		m.fail("%s is to get %d, which somebody typed", key, made.pin)
+	}
+}
+
 // on counts the claims that an address of the pool is for.
 func (m *model) on(ref vip.PoolRef) (count int) {
 	for _, claim := range m.claims {
 		pool := m.pools[ref]
-		if inside := claim.address >= pool.first && claim.address < pool.first+pool.size; claim.pool == ref && (claim.address == 0 || inside) {
+		if inside := max(claim.address, claim.pin) >= pool.first && max(claim.address, claim.pin) < pool.first+pool.size; claim.pool == ref && (max(claim.address, claim.pin) == 0 || inside) {
 			count++
 		}
 	}
@@ -341,8 +371,16 @@ func (m *model) bind() {
 		taken := map[int]bool{}
 		for _, other := range m.claims {
 			if other.pool == claim.pool {
-				taken[other.address] = true
+				taken[other.address], taken[other.pin] = true, true
 			}
+		}
+		if claim.pin != 0 {
+			bound := *claim
+			bound.address = claim.pin
+			m.claims[key] = &bound
+			m.note("%s is bound to its %d of %s", key, claim.pin, claim.pool.Name)
+			m.tellClaim(key)
+			continue
 		}
 		for n := pool.first; n < pool.first+pool.size; n++ {
 			if n > 0 && !taken[n] {
@@ -387,7 +425,17 @@ func (m *model) release() (released bool) {
 
 // step is one thing that happens.
 func (m *model) step() {
-	switch m.dice.IntN(16) {
+	switch m.dice.IntN(17) {
+	case 16: // somebody types an address, or takes it away
+		n := 1 + 100*m.dice.IntN(2) + m.dice.IntN(5)
+		var gone, came []netip.Addr
+		if m.typed[n] = !m.typed[n]; m.typed[n] {
+			came = append(came, addr(n))
+		} else {
+			gone = append(gone, addr(n))
+		}
+		m.note("typed %d: %v", n, m.typed[n])
+		m.tell("typed", func() []string { return m.a.SetCluster(gone, came) })
 	case 0:
 		m.create()
 	case 1: // a Cluster goes, and its claims with it

@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,6 +15,13 @@ type Pool struct {
 	// one of them; Holds is nil if the ranges cannot be read.
 	Size  int64
 	Holds func(netip.Addr) bool
+	// Addresses are all that its ranges have, in their order and as vip.Key returns them, if a
+	// claim can be pinned to one of them; nil if not.
+	Addresses iter.Seq[netip.Addr]
+	// Generation is that of its spec: as long as it is the same, so are the ranges.
+	Generation int64
+	// Counted says that Usable and Used are to be gone by although the ranges can be read.
+	Counted bool
 	// Usable and Used are how many addresses the provider reports as free and as given
 	// away; they mean nothing unless Reported, and only if the ranges cannot be read.
 	Usable, Used int64
@@ -48,6 +56,10 @@ type pool struct {
 	// one name are one address: the union is what is taken of the pool.
 	names map[string]*name
 	line  line
+	// given counts its IPAddresses by address, and strange is how many addresses of its ranges
+	// somebody uses without an IPAddress of the pool: its provider would hand them out.
+	given   map[netip.Addr]int
+	strange int
 	// taken sums up the names; wasFull says that all addresses were given away for good.
 	taken
 	wasFull bool
@@ -68,7 +80,7 @@ func (n *name) pending() bool { return n.claim.pending() && len(n.addresses) == 
 
 func (a *Allocator) pool(ref vip.PoolRef) *pool {
 	if a.pools[ref] == nil {
-		a.pools[ref] = &pool{names: map[string]*name{}}
+		a.pools[ref] = &pool{names: map[string]*name{}, given: map[netip.Addr]int{}}
 	}
 	return a.pools[ref]
 }
@@ -134,6 +146,9 @@ func (a *Allocator) SetClaim(namespace, claim string, old, current *Claim, worke
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := namespace + "/" + claim
+	if current == nil && a.reserved[key] == nil { // what went may be one before
+		a.unpin(key)
+	}
 	if old != nil && current != nil && *old == *current && a.reserved[key] == nil && !worked {
 		return nil
 	}
@@ -177,18 +192,27 @@ func (a *Allocator) SetAddress(namespace string, old, current *Address) (wake []
 	defer a.mu.Unlock()
 	var touched []vip.PoolRef
 	if old != nil {
+		a.count(old.Key, func() { a.give(old, namespace, -1) })
 		for _, ref := range slots(old.Pool, namespace) {
 			a.edit(ref, namespace+"/"+old.Claim, func(n *name) { n.addresses = without(n.addresses, old.Key) })
 			touched = append(touched, ref)
 		}
 	}
 	if current != nil {
+		if a.pinned[current.Key] == namespace+"/"+current.Claim {
+			delete(a.pinned, current.Key)
+		}
+		a.count(current.Key, func() { a.give(current, namespace, 1) })
 		for _, ref := range slots(current.Pool, namespace) {
 			a.edit(ref, namespace+"/"+current.Claim, func(n *name) { n.addresses = append(n.addresses, current.Key) })
 			touched = append(touched, ref)
 		}
 	}
-	return a.wakes(touched...)
+	wake = a.wakes(touched...)
+	if current == nil {
+		wake = append(wake, a.picky()...)
+	}
+	return wake
 }
 
 // without leaves out one address: another IPAddress may be of the same.
@@ -209,10 +233,13 @@ func (a *Allocator) SetPool(ref vip.PoolRef, current *Pool) (wake []string) {
 	for claim := range a.refusals {
 		wake = append(wake, a.admits(claim, ref)...)
 	}
-	able := p.binds()
+	able, before := p.binds(), p.Pool
 	p.Pool, p.seen = Pool{}, current != nil
 	if current != nil {
 		p.Pool = *current
+	}
+	if before.Holds == nil || p.Holds == nil || before.Generation != p.Generation {
+		a.recountStrange(p)
 	}
 	for key, n := range p.names {
 		p.recount(n)
@@ -226,7 +253,7 @@ func (a *Allocator) SetPool(ref vip.PoolRef, current *Pool) (wake []string) {
 // left is how many addresses of the pool are not given away for good.
 func (p *pool) left() (left int64, known bool) {
 	switch {
-	case p.Holds != nil:
+	case p.Holds != nil && !p.Counted:
 		return p.Size - p.bound, true
 	case p.Reported:
 		return p.Usable - max(0, p.bound-p.Used), true // less what the provider has not counted yet

@@ -34,7 +34,7 @@ func Plugin(args []string) (*cobra.Command, []string) {
 		Use:           pluginName,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl vip"},
 		Short:         "Looks at the virtual IPs of Cluster API Clusters",
-		Long:          "Looks at the virtual IPs that capi-vip-allocator gives to Cluster API Clusters. Changes nothing.",
+		Long:          "Looks at the virtual IPs that capi-vip-allocator gives to Cluster API Clusters, and reserves such.\nAll commands but reserve change nothing.",
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -43,7 +43,7 @@ func TestNamesOfTheProgram(t *testing.T) {
 func TestCommandsTakeOnlyWhatTheyUse(t *testing.T) {
 	root := &cobra.Command{Use: "capi-vip-allocator"}
 	config.Default().BindFlags(root.Flags())
-	for _, cmd := range []*cobra.Command{Explain(), Pools(), Version()} {
+	for _, cmd := range []*cobra.Command{Explain(), Pools(), Clean(), Reserve(), Version()} {
 		root.AddCommand(cmd)
 		for _, name := range []string{"leader-elect", "metrics-bind-address", "zap-devel"} {
 			if err := cmd.ParseFlags([]string{"--" + name}); err == nil {

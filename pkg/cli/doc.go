@@ -1,5 +1,5 @@
 // Package cli holds the commands for people: they look at a management cluster and
-// change nothing.
+// change nothing, but for reserve.
 //
 //	command.go      what all commands share; the plugin of kubectl
 //	target.go       which management cluster: kubeconfig, context, namespace
@@ -12,6 +12,10 @@
 //	downstream.go   Clusters of Rancher and Fleet that stand for the Cluster
 //	pools*.go       pools: capacity, warnings; holdings.go who holds which address
 //	*_text.go       all of it in words
+//	reserve*.go     reserve: makes a claim, and waits until it is bound
+//	clean*.go       clean: a manifest to copy, without a management cluster
+//	follow.go       what look lists, kept current; pulse.go whether the API server answers
+//	ui*.go          ui: what is followed, as Views of package ui
 //	lint*.go        lint: manifests, without a management cluster
 //	screen.go       tables, colours
 //

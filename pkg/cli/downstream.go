@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
@@ -67,6 +71,9 @@ func (r *reading) downstream(ctx context.Context, cluster *clusterv1.Cluster) ([
 
 // find lists what is there to see.
 func (r *reading) find(ctx context.Context, resource schema.GroupVersionResource, namespace string, selector labels.Set) ([]unstructured.Unstructured, error) {
+	if r.followed != nil {
+		return selected(r.followed[resource], namespace, selector), nil
+	}
 	list, err := r.client.Resource(resource).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.AsSelector().String()})
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
 		return nil, nil // a name that is too long for a label stands on nothing
@@ -75,6 +82,24 @@ func (r *reading) find(ctx context.Context, resource schema.GroupVersionResource
 		return nil, fmt.Errorf("list %s: %w", resource.GroupResource(), err)
 	}
 	return list.Items, nil
+}
+
+// selected is what a list would hold; nothing if there is no store.
+func selected(store cache.Store, namespace string, selector labels.Set) []unstructured.Unstructured {
+	if store == nil {
+		return nil
+	}
+	var found []unstructured.Unstructured
+	for _, object := range store.List() {
+		u, ok := object.(*unstructured.Unstructured)
+		if ok && (namespace == "" || u.GetNamespace() == namespace) && selector.AsSelector().Matches(labels.Set(u.GetLabels())) {
+			found = append(found, *u)
+		}
+	}
+	slices.SortFunc(found, func(a, b unstructured.Unstructured) int {
+		return cmp.Or(strings.Compare(a.GetNamespace(), b.GetNamespace()), strings.Compare(a.GetName(), b.GetName()))
+	})
+	return found
 }
 
 func stampOn(object metav1.Object, role vip.Role) Stamp {

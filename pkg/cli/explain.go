@@ -25,7 +25,8 @@ type explainer struct {
 	gates    map[vip.Role]gate.Finding
 	snapshot *vip.Snapshot
 	decision vip.Decision
-	blind    bool
+	// controller is what was found of the controller.
+	controller *Controller
 }
 
 // explain plans for the Cluster as the controller does and tells what comes of it.
@@ -37,25 +38,48 @@ func (r *reading) explain(ctx context.Context, cluster *clusterv1.Cluster, c *co
 	if err := seen.addClass(ctx, kube.ClassOf(cluster)); err != nil {
 		return nil, err
 	}
-	e := &explainer{look: seen, cluster: seen.newest(cluster), blind: seen.blind()}
+	newest := seen.newest(cluster)
 	reader, err := seen.reader()
 	if err != nil {
 		return nil, err
 	}
-	if class := seen.class(kube.ClassOf(e.cluster)); class != nil {
-		e.gates = reader.Inspect(class)
+	result, err := seen.explanation(reader, newest, controller)
+	if err != nil {
+		return nil, err
 	}
-	if e.snapshot, e.decision, err = reader.Decide(e.cluster); err != nil {
-		return nil, fmt.Errorf("observe: %w", err)
-	}
-	e.reader = reader
-	result := e.result()
-	result.Controller = *controller
-	if result.Downstream, err = r.downstream(ctx, e.cluster); err != nil {
+	if result.Downstream, err = r.downstream(ctx, newest); err != nil {
 		return nil, err
 	}
 	result.NotVisible = r.unseen
 	return result, nil
+}
+
+// explanation explains one of the Clusters that were listed.
+func (l *look) explanation(reader *snapshot.Reader, cluster *clusterv1.Cluster, controller *Controller) (*Explanation, error) {
+	e, err := l.explainer(reader, cluster, controller)
+	if err != nil {
+		return nil, err
+	}
+	result := e.result()
+	result.Controller = *controller
+	return result, nil
+}
+
+// explainer plans for the Cluster, with the gates of its class.
+func (l *look) explainer(reader *snapshot.Reader, cluster *clusterv1.Cluster, controller *Controller) (*explainer, error) {
+	e := &explainer{look: l, cluster: cluster, reader: reader, controller: controller}
+	if class := l.class(kube.ClassOf(cluster)); class != nil {
+		e.gates = reader.Inspect(class)
+	}
+	return e, e.plan()
+}
+
+// plan decides for the Cluster.
+func (e *explainer) plan() (err error) {
+	if e.snapshot, e.decision, err = e.reader.Decide(e.cluster); err != nil {
+		return fmt.Errorf("observe: %w", err)
+	}
+	return nil
 }
 
 // newest returns the Cluster as it was listed together with everything else, and

@@ -15,13 +15,17 @@ import (
 func Explain() *cobra.Command {
 	to, set, as := newTarget(), &settings{}, new(format)
 	cmd := &cobra.Command{
-		Use:   "explain [cluster] NAME",
+		Use:   "explain [[cluster] NAME]",
 		Short: "Explain what a Cluster's VIPs are, or what they wait for",
 		Long: "Explains, by the controller's own planner, what the VIPs of a Cluster are or what they wait for:\n" +
 			"claims, all pools in the order in which they are tried, gates, and what to do next.\n" +
-			"Works while the controller is down. Only gets and lists; what may not be seen is named.",
-		Args: cobra.RangeArgs(1, 2),
+			"Works while the controller is down. Only gets and lists; what may not be seen is named.\n" +
+			"Without a name it lists the Clusters, as the command clusters does.",
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 || len(args) == 1 && isClusterKind(args[0]) {
+				return printClusters(cmd, to, set, *as)
+			}
 			name, err := clusterName(args)
 			if err != nil {
 				return err
@@ -39,7 +43,7 @@ func Explain() *cobra.Command {
 			return completeClusters(cmd.Context(), to), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	to.bind(cmd.Flags())
+	to.bind(cmd)
 	set.bind(cmd.Flags())
 	as.bind(cmd)
 	return cmd
@@ -90,8 +94,12 @@ func clusterName(args []string) (string, error) {
 	return name, nil
 }
 
-// completeClusters lists the names of Clusters for the shell, which has no use for errors.
 func completeClusters(ctx context.Context, to *target) []cobra.Completion {
+	return completeNames(ctx, to, clusters)
+}
+
+// completeNames lists the names of objects for the shell, which has no use for errors.
+func completeNames(ctx context.Context, to *target, what resource) []cobra.Completion {
 	ctx, cancel := context.WithTimeout(ctx, completionPatience)
 	defer cancel()
 	namespace, err := to.namespace()
@@ -105,7 +113,7 @@ func completeClusters(ctx context.Context, to *target) []cobra.Completion {
 	if err != nil {
 		return nil
 	}
-	list, err := r.listIn(ctx, clusters, namespace)
+	list, err := r.listIn(ctx, what, namespace)
 	if err != nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -13,14 +14,9 @@ import (
 // role explains one role of the Cluster.
 func (e *explainer) role(role vip.Role) Role {
 	view := &e.snapshot.Cluster
-	outcome := e.decision.Roles[role]
-	r := Role{
-		Role: string(role), Applies: outcome != nil, Source: planned,
-		Variable: e.variable(role),
-		Stamp:    Stamp{Annotation: view.Annotations[role.Stamp()], Label: view.Labels[role.Stamp()]},
-		Claim:    e.claim(role),
-		Reported: conditionOf(e.cluster, role.ConditionType()),
-	}
+	r := e.brief(role)
+	r.Variable, r.Claim = e.variable(role), e.claim(role)
+	r.Stamp = Stamp{Annotation: view.Annotations[role.Stamp()], Label: view.Labels[role.Stamp()]}
 	if role == vip.ControlPlane && view.Endpoint.Host != "" {
 		r.Endpoint = net.JoinHostPort(view.Endpoint.Host, strconv.Itoa(int(view.Endpoint.Port)))
 	}
@@ -30,18 +26,32 @@ func (e *explainer) role(role vip.Role) Role {
 	if finding, inspected := e.gates[role]; inspected {
 		r.Gate = classGate(finding)
 	}
-	switch {
-	case e.blind || refused(outcome, r.Reported):
-		e.fromCondition(role, &r)
-	case outcome != nil:
-		e.fromPlan(outcome, &r)
+	if outcome := e.decision.Roles[role]; outcome != nil && r.Source == planned {
+		r.ToDo = todo(outcome, r.Claim)
 	}
 	if r.Applies {
 		r.Pools = e.candidates(role)
 	}
-	if r.Applies && !r.Ready {
-		r.Next = remedy(e.snapshot, role, &r)
+	return r
+}
+
+// brief tells what is so for the role and what to do next, and nothing that takes longer.
+func (e *explainer) brief(role vip.Role) Role {
+	outcome := e.decision.Roles[role]
+	r := Role{Role: string(role), Applies: outcome != nil, Source: planned, Reported: conditionOf(e.cluster, role.ConditionType())}
+	if e.decision.Skipped != "" {
+		return r
 	}
+	switch {
+	case e.blind() || refused(outcome, r.Reported):
+		e.fromCondition(role, &r)
+	case outcome != nil:
+		fromPlan(outcome, &r)
+	}
+	if !r.Ready && !e.misses(anyPool) && len(vip.Candidates(e.snapshot, role)) == 0 {
+		e.near(role, &r)
+	}
+	e.startFirst(&r)
 	return r
 }
 
@@ -52,12 +62,12 @@ func refused(outcome *vip.Outcome, said *Condition) bool {
 }
 
 // fromPlan tells what the planner decided.
-func (e *explainer) fromPlan(outcome *vip.Outcome, r *Role) {
+func fromPlan(outcome *vip.Outcome, r *Role) {
 	r.Ready, r.Reason, r.Message, r.VIP = outcome.Reason.Ready(), string(outcome.Reason), vip.Short(outcome.Message), outcome.Address
 	for _, note := range outcome.Notes {
 		r.Notes = append(r.Notes, Note{Reason: string(note.Reason), Message: vip.Short(note.Message)})
 	}
-	r.ToDo = todo(outcome, r.Claim)
+	r.Next = outcome.Next
 }
 
 // fromCondition tells what the controller said, which knows more than we do.
@@ -66,17 +76,45 @@ func (e *explainer) fromCondition(role vip.Role, r *Role) {
 		return
 	}
 	r.Source, r.Applies = reported, true
-	r.Ready, r.Reason, r.Message = r.Reported.Status == "True", r.Reported.Reason, r.Reported.Message
+	r.Ready, r.Reason = r.Reported.Status == "True", r.Reported.Reason
+	r.Message, r.Next, _ = strings.Cut(r.Reported.Message, vip.NextStep)
+	if r.Next == "" && !r.Ready { // an older release reported it
+		r.Next = vip.Next(e.snapshot, &vip.Outcome{Role: role, Reason: vip.Reason(r.Reason), ClaimName: role.ClaimName(e.cluster.Name)})
+	}
 	if r.VIP = e.snapshot.Cluster.Annotations[role.Stamp()]; r.VIP == "" && role == vip.ControlPlane {
 		r.VIP = e.snapshot.Cluster.Endpoint.Host
+	}
+}
+
+// near names the pool that was most likely meant to serve the role, if none does.
+func (e *explainer) near(role vip.Role, r *Role) {
+	miss, found := e.reader.Closest(e.snapshot, role)
+	if !found || miss.OtherRole && !r.Applies {
+		return
+	}
+	r.Closest = &NearMiss{Pool: miss.Pool.String(), Why: miss.Why}
+	if r.Next = miss.Next; !r.Applies {
+		r.Next = "if the Cluster is to have this VIP: " + miss.Next
+	}
+}
+
+// startFirst says of what only waits for the allocator that it must run.
+func (e *explainer) startFirst(r *Role) {
+	passes := r.Reason == string(vip.ClaimPending) || r.Reason == string(vip.ClaimMoved)
+	if r.Applies && passes && e.controller.Down != "" {
+		r.Next = "start the allocator: " + e.controller.Next
 	}
 }
 
 // todo lists what the controller does for the outcome, in its order.
 func todo(outcome *vip.Outcome, claim *Claim) []string {
 	var steps []string
-	if outcome.TakeBack {
+	switch {
+	case !outcome.Pin.IsValid() || !outcome.Ensure:
+	case outcome.Reason == vip.ClaimLost:
 		steps = append(steps, "take "+outcome.Address+" back from "+outcome.Pool.String())
+	default:
+		steps = append(steps, "make IPAddress "+outcome.ClaimName+" of "+outcome.Pin.Unmap().String()+", which nobody uses")
 	}
 	switch {
 	case outcome.Ensure && claim == nil:

@@ -63,6 +63,7 @@ func TestExplanations(t *testing.T) {
 			s.set(web, nil, "spec", "controlPlaneEndpoint")
 			s.set(web, nil, "spec", "topology", "variables")
 			s.set(cpClaim, nil, "metadata", "ownerReferences")
+			s.set(cpClaim, nil, "metadata", "labels", "cluster.x-k8s.io/cluster-name")
 		},
 		"patch-refused": func(s *scene) {
 			s.set(web, nil, "metadata", "annotations")
@@ -191,7 +192,7 @@ func TestSentencesWrap(t *testing.T) {
 			t.Errorf("%q is too long", line)
 		}
 	}
-	if !strings.Contains(rest, "\n              annotate one with") || first == "" {
+	if !strings.Contains(rest, "\n              free address") || first == "" {
 		t.Errorf("the message goes on elsewhere:\n%s", rest)
 	}
 }
@@ -200,14 +201,6 @@ func TestSentencesWrap(t *testing.T) {
 func TestNoColoursOffTerminal(t *testing.T) {
 	if s := newScreen(&bytes.Buffer{}); s.colour || s.width != 0 {
 		t.Errorf("%+v", s)
-	}
-}
-
-func TestEveryReasonThatIsNotReadyHasARemedy(t *testing.T) {
-	for _, reason := range vip.Reasons() {
-		if _, has := remedies[reason]; has == reason.Ready() {
-			t.Errorf("%s: a remedy is there: %v", reason, has)
-		}
 	}
 }
 

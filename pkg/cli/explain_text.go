@@ -11,6 +11,7 @@ const indent = 14
 
 // explanation prints the whole for people: the Cluster, then role by role.
 func (s *screen) explanation(e *Explanation) {
+	s.down(&e.Controller)
 	head := s.table()
 	add := func(name, value string) { head.AppendRow([]any{fmt.Sprintf("%-*s", indent-3, name), value}) }
 	add("Cluster", s.bold(e.Namespace+"/"+e.Name)+", created "+s.age(e.Created)+" ago")
@@ -52,10 +53,19 @@ func (s *screen) classState(state string) string {
 	return s.bad(" (" + state + ")")
 }
 
+// down says before anything else that nobody is there to do it.
+func (s *screen) down(c *Controller) {
+	if c.Down != "" {
+		s.print("%s\n  next  %s\n\n", s.bad("The allocator is not running: "+c.Down+"."), s.bold(c.Next))
+	}
+}
+
 // controller says where the settings are from, and those that are not the defaults.
 func (s *screen) controller(c *Controller) string {
 	words := "Deployment " + c.Deployment
 	switch {
+	case c.Leader != "" && c.ReadyReplicas == 0:
+		words = c.Leader + " holds the Lease" + s.faint(" (Deployment "+c.Deployment+" "+c.State+", "+fmt.Sprintf("%d of %d replicas ready)", c.ReadyReplicas, c.Replicas))
 	case c.State == controllerUnseen:
 		words += s.warn(" not visible (forbidden), default settings assumed")
 	case c.State == controllerNotFound:
@@ -95,7 +105,7 @@ func (s *screen) gates(e *Explanation) string {
 }
 
 func (s *screen) reported(c *Condition) string {
-	words := fmt.Sprintf("%s for %s", c.Reason, s.age(c.Since))
+	words := fmt.Sprintf("%s, %s%s", c.Reason, standing(c.Status == "True"), s.age(c.Since))
 	if c.Message != "" {
 		words += ": " + ends(c.Message)
 	}

@@ -75,6 +75,8 @@ type Role struct {
 	ToDo []string `json:"toDo,omitempty"`
 	// Next is what a person should do next; empty for a role that is ready.
 	Next string `json:"next,omitempty"`
+	// Closest is the pool that was most likely meant, where none serves class and role.
+	Closest *NearMiss `json:"closest,omitempty"`
 	// Endpoint is host:port of spec.controlPlaneEndpoint, for the control plane.
 	Endpoint string   `json:"endpoint,omitempty"`
 	Variable Variable `json:"variable"`
@@ -95,6 +97,13 @@ const (
 	reported = "reported"
 	unknown  = "unknown"
 )
+
+// NearMiss is a pool that nearly serves the role.
+type NearMiss struct {
+	Pool string `json:"pool"`
+	// Why says what it lacks.
+	Why string `json:"why"`
+}
 
 // Note is a finding beside the reason.
 type Note struct {

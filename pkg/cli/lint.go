@@ -49,7 +49,8 @@ func Lint() *cobra.Command {
 		Short: "Check manifests of ClusterClasses, pools and Clusters, without a management cluster",
 		Long: "Checks ClusterClasses, pools and Clusters in YAML or JSON: files, folders (*.yaml, *.yml and *.json below them),\n" +
 			"or - for standard input. Other kinds, and templates of charts, are passed over. What an object means is judged\n" +
-			"by what else is given, so give classes, pools and Clusters together.\n\n" +
+			"by what else is given, so give classes, pools and Clusters together: what would happen to each Cluster is then\n" +
+			"planned as the controller does it.\n\n" +
 			"Exit status: 0 without errors, 1 with errors (--strict: or warnings), 2 if something could not be read.",
 		Example: lintExample,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -98,6 +99,9 @@ func (l *linting) run(in io.Reader, out, problems io.Writer, args []string) erro
 		return unreadable
 	}
 	if l.output == "text" {
+		for i := range result.Plans {
+			fmt.Fprintln(problems, result.Plans[i].String())
+		}
 		fmt.Fprintf(problems, "ClusterClasses: %d, pools: %d, Clusters: %d; errors: %d, warnings: %d, hints: %d\n",
 			result.Classes, result.Pools, result.Clusters, result.Count(lint.Error), result.Count(lint.Warning), result.Count(lint.Info))
 	}

@@ -15,6 +15,7 @@ import (
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/sandbox"
 	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
@@ -61,6 +62,8 @@ type look struct {
 	snapshot.Listed
 	*reading
 	config *config.Config
+	// gates tells what Cluster API does for a new Cluster of a class without a VIP.
+	gates func(*clusterv1.ClusterClass) map[vip.Role]gate.Finding
 }
 
 // look lists. A user who may not list everywhere sees what is in the namespace.
@@ -190,5 +193,6 @@ func (l *look) reader() (*snapshot.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
 	}
+	l.gates = reader.Inspect
 	return reader, nil
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
+	"github.com/gorizond/capi-vip-allocator/pkg/gate"
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 	"github.com/gorizond/capi-vip-allocator/pkg/snapshot"
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
@@ -38,8 +39,12 @@ type Pool struct {
 	Capacity *Capacity `json:"capacity,omitempty"`
 	// Waiting is the number of VIPs that would come from this pool if it could serve;
 	// nil if too little was visible to tell.
-	Waiting  *int     `json:"waiting,omitempty"`
+	Waiting *int `json:"waiting,omitempty"`
+	// InGrace is how many addresses were released and rest until they are handed out again.
+	InGrace  int      `json:"inGrace,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+	// Notes are what is worth to know and needs nothing done.
+	Notes []string `json:"notes,omitempty"`
 	// Addresses are who holds what, in the order of the addresses; only if asked for.
 	Addresses []Holding `json:"addresses,omitempty"`
 }
@@ -63,6 +68,8 @@ type Holding struct {
 	Role    string `json:"role,omitempty"`
 	// Since is when the address was bound or, before that, when the claim was made.
 	Since metav1.Time `json:"since"`
+	// FreeAt is when the provider gives back an address that was released.
+	FreeAt *metav1.Time `json:"freeAt,omitempty"`
 	// Note says what is unusual about it.
 	Note string `json:"note,omitempty"`
 }
@@ -132,8 +139,13 @@ func (l *look) pool(pool *kube.Pool, crowd *crowd, addresses bool) Pool {
 	if crowd != nil {
 		p.Waiting = new(crowd.waiting[pool.Ref])
 	}
+	holdings := l.holdings(pool)
+	if words, count := resting(holdings); count > 0 {
+		p.InGrace = count
+		p.Notes = append(p.Notes, words)
+	}
 	if addresses {
-		p.Addresses = l.holdings(pool)
+		p.Addresses = holdings
 	}
 	return p
 }
@@ -150,22 +162,31 @@ func (l *look) crowd(reader *snapshot.Reader) (*crowd, error) {
 	if l.blind() {
 		return nil, nil
 	}
-	result := &crowd{waiting: map[vip.PoolRef]int{}, outside: map[vip.PoolRef][]string{}}
+	result := newCrowd()
 	for _, cluster := range l.Clusters {
 		snapshot, decision, err := reader.Decide(cluster)
 		if err != nil {
 			return nil, fmt.Errorf("observe: %w", err)
 		}
-		for role, outcome := range decision.Roles {
-			switch {
-			case outcome.Reason == vip.ClaimPending:
-				result.waiting[outcome.Pool]++
-			case outcome.Waiting && !outcome.Reason.Ready():
-				result.add(snapshot, role)
-			}
-		}
+		result.count(snapshot, &decision)
 	}
 	return result, nil
+}
+
+func newCrowd() *crowd {
+	return &crowd{waiting: map[vip.PoolRef]int{}, outside: map[vip.PoolRef][]string{}}
+}
+
+// count adds what one Cluster waits for.
+func (c *crowd) count(s *vip.Snapshot, decision *vip.Decision) {
+	for role, outcome := range decision.Roles {
+		switch {
+		case outcome.Reason == vip.ClaimPending:
+			c.waiting[outcome.Pool]++
+		case outcome.Waiting && !outcome.Reason.Ready():
+			c.add(s, role)
+		}
+	}
 }
 
 func (c *crowd) add(s *vip.Snapshot, role vip.Role) {
@@ -208,6 +229,34 @@ func (l *look) warnings(pool *kube.Pool, crowd *crowd) []string {
 		slices.Sort(crowd.outside[pool.Ref])
 		words = append(words, "annotation "+vip.PoolNamespacesKey+" leaves out Clusters that wait in "+strings.Join(crowd.outside[pool.Ref], ", "))
 	}
+	words = append(words, l.overlaps(pool)...)
+	words = append(words, l.ungated(pool)...)
+	if pool.CanPin() && pool.Grace == 0 {
+		words = append(words, "no spec.addressReuseGracePeriodSeconds: a released VIP may be given to others at once")
+	}
+	return words
+}
+
+// ungated names the classes which the pool serves that do not wait for the VIP of the control plane.
+func (l *look) ungated(pool *kube.Pool) []string {
+	if l.gates == nil || l.Settings.HoldGate || l.Settings.HookGate {
+		return nil
+	}
+	var words []string
+	for _, class := range l.Classes {
+		key := vip.ClassKey{Namespace: class.Namespace, Name: class.Name}
+		if !pool.Serves.HasRole(vip.ControlPlane) || !pool.Serves.Class(key) || pool.Serves.Err != nil {
+			continue
+		}
+		if found, inspected := l.gates(class)[vip.ControlPlane]; inspected && found.State == gate.Ungated {
+			words = append(words, fmt.Sprintf("ClusterClass %s, which it serves, may build infrastructure without the VIP; kubectl vip doctor says why", key))
+		}
+	}
+	return words
+}
+
+// overlaps names the pools that hand out addresses of this one, of VIPs and of machines.
+func (l *look) overlaps(pool *kube.Pool) (words []string) {
 	var others []string
 	for _, other := range l.Pools.List() {
 		if other.Ref != pool.Ref && pool.SurelyOverlaps(other) {
@@ -221,8 +270,11 @@ func (l *look) warnings(pool *kube.Pool, crowd *crowd) []string {
 	if len(others) > 0 {
 		words = append(words, "its addresses overlap with those of "+strings.Join(others, ", "))
 	}
-	if pool.CanPin() && pool.Grace == 0 {
-		words = append(words, "no spec.addressReuseGracePeriodSeconds: a released VIP may be given to others at once")
+	for _, other := range l.Pools.Others() {
+		if pool.SurelyOverlaps(other) {
+			words = append(words, fmt.Sprintf("its addresses overlap with those of %s, which carries no key of the allocator: it could hand a VIP to a machine; exclude them there by spec.excludedAddresses", other.Ref))
+			break
+		}
 	}
 	return words
 }

@@ -33,7 +33,7 @@ func Pools() *cobra.Command {
 			return completePools(cmd.Context(), to, set), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	to.bind(cmd.Flags())
+	to.bind(cmd)
 	set.bind(cmd.Flags())
 	as.bind(cmd)
 	cmd.Flags().BoolVar(&w.addresses, "addresses", false, "list who holds which address")

@@ -15,7 +15,8 @@ func TestPoolLists(t *testing.T) {
 			s.add(waiter)
 		}},
 		"one-namespace": {edit: func(s *scene) { s.add(morePools) }, wanted: wanted{namespace: "office"}},
-		"one":           {edit: func(s *scene) { s.add(oddClaims) }, wanted: wanted{name: "vip-a", addresses: true}},
+		"one":           {edit: func(s *scene) { s.add(oddClaims); s.add(inGrace) }, wanted: wanted{name: "vip-a", addresses: true}},
+		"in-grace":      {edit: func(s *scene) { s.add(inGrace) }},
 		"empty": {edit: func(s *scene) {
 			for _, pool := range []string{"vip-a", "vip-b", "vip-ingress"} {
 				delete(s.objects, "GlobalInClusterIPPool /"+pool)
@@ -77,6 +78,17 @@ apiVersion: cluster.x-k8s.io/v1beta2
 kind: Cluster
 metadata: {name: second, namespace: team, uid: cluster-3, labels: {cluster.x-k8s.io/watch-filter: a}}
 spec: {topology: {classRef: {name: demo}, version: v1.36.3}}`
+
+const inGrace = `
+apiVersion: ipam.cluster.x-k8s.io/v1beta2
+kind: IPAddressClaim
+metadata: {name: vip-cp-f24, namespace: team, creationTimestamp: "2026-11-22T09:50:00Z", deletionTimestamp: "2026-11-22T09:59:00Z"}
+spec: {poolRef: {apiGroup: ipam.cluster.x-k8s.io, kind: GlobalInClusterIPPool, name: vip-a}}
+---
+apiVersion: ipam.cluster.x-k8s.io/v1beta2
+kind: IPAddress
+metadata: {name: vip-cp-f24, namespace: team, creationTimestamp: "2026-11-22T09:50:01Z"}
+spec: {address: 10.10.0.24, prefix: 24, claimRef: {name: vip-cp-f24}, poolRef: {apiGroup: ipam.cluster.x-k8s.io, kind: GlobalInClusterIPPool, name: vip-a}}`
 
 const oddClaims = `
 apiVersion: ipam.cluster.x-k8s.io/v1beta2

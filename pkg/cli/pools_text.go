@@ -21,6 +21,9 @@ func (s *screen) pools(list *PoolList, addresses bool) {
 	}
 	for i := range list.Pools {
 		pool := &list.Pools[i]
+		for _, note := range pool.Notes {
+			s.print("  %s\n", s.wrap(pool.title()+": "+note, 2))
+		}
 		for _, warning := range pool.Warnings {
 			s.print("%s %s\n", s.warn("!"), s.wrap(pool.title()+": "+warning, 2))
 		}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
 )
@@ -20,7 +21,11 @@ type reading struct {
 	client    dynamic.Interface
 	discovery discovery.DiscoveryInterface
 	served    kube.Served
-	unseen    []Unseen
+	// missing is what of Cluster API is not served; empty if all is.
+	missing string
+	unseen  []Unseen
+	// followed holds objects that somebody keeps current; nil if all are asked for.
+	followed map[schema.GroupVersionResource]cache.Store
 }
 
 // of returns the client of a resource at the version that is served.
@@ -62,29 +67,42 @@ type resource struct {
 
 // list returns the objects of all namespaces or, if that is forbidden, of one.
 func (r *reading) list(ctx context.Context, what resource, namespace string) ([]unstructured.Unstructured, error) {
-	options := metav1.ListOptions{LabelSelector: what.selector}
-	all, err := r.of(what).List(ctx, options)
+	var found []unstructured.Unstructured
+	_, _, err := r.visible(what, namespace, func(in string) error {
+		list, err := r.of(what).Namespace(in).List(ctx, metav1.ListOptions{LabelSelector: what.selector})
+		if err == nil {
+			found = list.Items
+		}
+		return err
+	})
+	return found, err
+}
+
+// visible tries to read the objects of all namespaces or, if that is forbidden, of one, and
+// notes what is not visible. It returns the namespace, empty for all.
+func (r *reading) visible(what resource, namespace string, try func(in string) error) (in string, seen bool, err error) {
+	err = try("")
 	switch {
 	case err == nil:
-		return all.Items, nil
+		return "", true, nil
 	case apierrors.IsNotFound(err):
 		r.note(what, "", notInstalled)
-		return nil, nil
+		return "", false, nil
 	case !apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("list %s: %w", what.GroupResource(), err)
+		return "", false, fmt.Errorf("list %s: %w", what.GroupResource(), err)
 	}
 	if !what.clusterScoped && namespace != "" {
-		some, err := r.of(what).Namespace(namespace).List(ctx, options)
+		err = try(namespace)
 		if err == nil {
 			r.note(what, "outside of namespace "+namespace, forbidden)
-			return some.Items, nil
+			return namespace, true, nil
 		}
 		if !apierrors.IsForbidden(err) {
-			return nil, fmt.Errorf("list %s in namespace %s: %w", what.GroupResource(), namespace, err)
+			return "", false, fmt.Errorf("list %s in namespace %s: %w", what.GroupResource(), namespace, err)
 		}
 	}
 	r.note(what, "", forbidden)
-	return nil, nil
+	return "", false, nil
 }
 
 // listIn returns the objects of one namespace.

@@ -43,6 +43,9 @@ func (s *screen) role(e *Explanation, r *Role) {
 	if r.Applies {
 		add("pools", s.candidates(e, r.Pools))
 	}
+	if c := r.Closest; c != nil {
+		add("closest", s.wrap(c.Pool+", which "+c.Why, indent))
+	}
 	s.show(t, "  ")
 }
 
@@ -51,13 +54,18 @@ func (s *screen) title(e *Explanation, r *Role) string {
 	if len(r.Role) >= indent {
 		name = s.bold(r.Role) + "  "
 	}
+	return name + s.standing(e, r)
+}
+
+// standing says in a few words how it stands with the role.
+func (s *screen) standing(e *Explanation, r *Role) string {
 	switch {
 	case !e.Served:
-		return name + s.faint("not served")
+		return s.faint("not served")
 	case r.Source == unknown:
-		return name + s.warn("unknown: too little is visible, and no condition is on the Cluster")
+		return s.warn("unknown: too little is visible, and no condition is on the Cluster")
 	case !r.Applies:
-		return name + s.faint("does not apply: the class declares no variable "+r.Variable.Path+" and no pool of this role names the class")
+		return s.faint("does not apply: the class declares no variable " + r.Variable.Path + " and no pool of this role names the class")
 	}
 	words := s.bad(r.Reason)
 	switch {
@@ -70,12 +78,21 @@ func (s *screen) title(e *Explanation, r *Role) string {
 		words += "  " + s.bold(r.VIP)
 	}
 	if r.Source == reported {
-		return name + words + s.warn("  as the controller reported it "+s.age(r.Reported.Since)+" ago")
+		return words + s.warn("  as the controller reported it "+s.age(r.Reported.Since)+" ago")
 	}
 	if !differs(r) {
-		words += s.faint("  for " + s.age(r.Reported.Since))
+		words += s.faint("  " + standing(r.Ready) + s.age(r.Reported.Since))
 	}
-	return name + words
+	return words
+}
+
+// standing says what an age is the age of: a condition keeps it as long as its status, whatever
+// its reasons are.
+func standing(ready bool) string {
+	if ready {
+		return "ready for "
+	}
+	return "waiting for "
 }
 
 // differs tells whether the Cluster says something else than what was found now.
@@ -169,22 +186,37 @@ func (s *screen) candidates(e *Explanation, pools []Candidate) string {
 		if hides(e.NotVisible, anyPool) {
 			return s.warn("not visible (forbidden)")
 		}
-		return s.faint("none names this class and role")
+		return s.faint("no usable pool")
 	}
 	t := s.table()
-	for i, c := range pools {
-		room := "capacity unknown"
-		if c.Free != nil {
-			room = fmt.Sprintf("%d of %d free", *c.Free, *c.Total)
-		}
-		verdict := s.good("can serve")
-		switch {
+	for i := range pools {
+		verdict := verdictText(&pools[i])
+		switch c := &pools[i]; {
 		case c.Claimed:
-			verdict = "the claim is on it"
 		case c.Verdict != "":
-			verdict = s.warn(c.Verdict) + ": " + c.Why
+			verdict = s.warn(c.Verdict) + strings.TrimPrefix(verdict, c.Verdict)
+		default:
+			verdict = s.good(verdict)
 		}
-		t.AppendRow([]any{fmt.Sprintf("%d.", i+1), c.Pool, room, verdict})
+		t.AppendRow([]any{fmt.Sprintf("%d.", i+1), pools[i].Pool, roomText(&pools[i]), verdict})
 	}
 	return t.Render()
+}
+
+func roomText(c *Candidate) string {
+	if c.Free == nil {
+		return "capacity unknown"
+	}
+	return fmt.Sprintf("%d of %d free", *c.Free, *c.Total)
+}
+
+// verdictText says what keeps the pool from serving, if anything does.
+func verdictText(c *Candidate) string {
+	switch {
+	case c.Claimed:
+		return "the claim is on it"
+	case c.Verdict != "":
+		return c.Verdict + ": " + c.Why
+	}
+	return "can serve"
 }

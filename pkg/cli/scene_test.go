@@ -115,6 +115,12 @@ func (s *scene) refuse(action clienttesting.Action) (bool, runtime.Object, error
 	if slices.Contains(s.without, resource.Resource) {
 		return true, nil, apierrors.NewNotFound(resource, "")
 	}
+	if resource == accessReviews.GroupResource() && !slices.Contains(s.forbidden, resource.Resource) {
+		review := action.(clienttesting.CreateAction).GetObject().DeepCopyObject().(*unstructured.Unstructured)
+		asked, _, _ := unstructured.NestedStringMap(review.Object, "spec", "resourceAttributes")
+		allowed := !slices.Contains(s.forbidden, "allocator "+asked["verb"]+" "+asked["resource"])
+		return true, review, unstructured.SetNestedField(review.Object, allowed, "status", "allowed")
+	}
 	anywhere := slices.Contains(s.forbidden, resource.Resource)
 	outside := slices.Contains(s.forbidden, resource.Resource+" outside team") && action.GetNamespace() != "team"
 	listOnly := slices.Contains(s.forbidden, resource.Resource+" list") && action.GetVerb() == "list"
@@ -131,7 +137,9 @@ func (s *scene) readOnly() {
 		s.t.Error("nothing was read")
 	}
 	for _, action := range s.client.Actions() {
-		if verb := action.GetVerb(); verb != "get" && verb != "list" {
+		// What a review asks for is kept nowhere.
+		review := action.GetVerb() == "create" && action.GetResource() == accessReviews
+		if verb := action.GetVerb(); verb != "get" && verb != "list" && !review {
 			s.t.Errorf("%s %s", verb, action.GetResource().Resource)
 		}
 	}
@@ -171,6 +179,38 @@ func (s *scene) pools(w wanted) *PoolList {
 	}
 	s.readOnly()
 	return list
+}
+
+// clusters lists Clusters.
+func (s *scene) clusters(namespace string) *ClusterList {
+	s.t.Helper()
+	r, set := s.reading(), s.settings()
+	config, controller, err := set.find(s.t.Context(), r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	list, err := r.clusterList(s.t.Context(), namespace, "team", config, controller)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.readOnly()
+	return list
+}
+
+// doctor looks for everything that is wrong.
+func (s *scene) doctor(flags ...string) *Diagnosis {
+	s.t.Helper()
+	r, set := s.reading(), s.settings(flags...)
+	config, controller, err := set.find(s.t.Context(), r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	diagnosis, err := r.diagnose(s.t.Context(), "team", config, controller)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.readOnly()
+	return diagnosis
 }
 
 // settings are those of a command line.

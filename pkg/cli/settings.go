@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
@@ -17,28 +19,6 @@ import (
 const (
 	managerName      = "capi-vip-allocator-controller-manager"
 	managerContainer = "manager"
-)
-
-// Controller is the running controller as far as it is visible.
-type Controller struct {
-	// Deployment is its namespace/name.
-	Deployment string `json:"deployment"`
-	// State is "found", "not found" or "not visible".
-	State string `json:"state"`
-	// Replicas are wanted, ReadyReplicas ready. Both are 0 unless it was found.
-	Replicas      int32 `json:"replicas"`
-	ReadyReplicas int32 `json:"readyReplicas"`
-	// Settings are those by which Clusters were judged.
-	Settings Settings `json:"settings"`
-	// Problem says why the Deployment's flags could not be used.
-	Problem string `json:"problem,omitempty"`
-}
-
-// Values of Controller.State.
-const (
-	controllerFound    = "found"
-	controllerNotFound = "not found"
-	controllerUnseen   = "not visible"
 )
 
 // Settings are the controller's flags that decide what is done for a Cluster.
@@ -65,6 +45,7 @@ var sameNamed = map[string]string{ // the controller's name by ours
 type settings struct {
 	namespace string // of the controller
 	given     *pflag.FlagSet
+	now       func() time.Time
 }
 
 func (s *settings) bind(flags *pflag.FlagSet) {
@@ -77,31 +58,40 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 		flag.Name, flag.Usage = ours, "instead of the running controller's --"+name
 		flags.AddFlag(flag)
 	}
-	s.given = flags
+	s.given, s.now = flags, time.Now
 }
 
 // find returns the settings and where they are from.
 func (s *settings) find(ctx context.Context, r *reading) (*config.Config, *Controller, error) {
-	found := &Controller{Deployment: s.namespace + "/" + managerName, State: controllerNotFound}
 	before := len(r.unseen)
+	lease := func(namespace, name string) (*coordinationv1.Lease, bool, error) {
+		return r.lease(ctx, namespace, name)
+	}
 	object, err := r.get(ctx, deployments, s.namespace, managerName)
 	if err != nil {
 		return nil, nil, err
 	}
+	if object == nil {
+		return s.read(nil, len(r.unseen) > before, lease)
+	}
+	deployment, err := decodeOne[appsv1.Deployment](object)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.read(deployment, false, lease)
+}
+
+// read returns the settings of the Deployment, which is nil if there is none or, unseen, if
+// it is not visible, and whether the Lease that it elects by is held.
+func (s *settings) read(deployment *appsv1.Deployment, unseen bool, lease findLease) (*config.Config, *Controller, error) {
+	found := &Controller{Deployment: s.namespace + "/" + managerName, State: controllerNotFound}
 	result := config.Default()
 	flags := newFlagSet(result)
-	if len(r.unseen) > before {
+	if unseen {
 		found.State = controllerUnseen
 	}
-	if object != nil {
-		deployment, err := decodeOne[appsv1.Deployment](object)
-		if err != nil {
-			return nil, nil, err
-		}
-		found.State, found.Replicas, found.ReadyReplicas = controllerFound, 1, deployment.Status.ReadyReplicas
-		if deployment.Spec.Replicas != nil {
-			found.Replicas = *deployment.Spec.Replicas
-		}
+	if deployment != nil {
+		found.show(deployment)
 		if err := flags.Parse(config.DropConcurrency(managerArgs(deployment))); err != nil {
 			found.Problem = fmt.Sprintf("its flags cannot be read: %v", err)
 			result = config.Default()
@@ -112,6 +102,9 @@ func (s *settings) find(ctx context.Context, r *reading) (*config.Config, *Contr
 		return nil, nil, err
 	}
 	result.LeaseNamespace = s.namespace
+	if err := found.judge(lease, result, s.now()); err != nil {
+		return nil, nil, err
+	}
 	if err := result.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("settings of the controller: %w", err)
 	}
@@ -154,22 +147,33 @@ func (s *settings) override(flags *pflag.FlagSet) error {
 
 // managerArgs are the arguments of the controller's container.
 func managerArgs(deployment *appsv1.Deployment) []string {
+	if container := managerOf(deployment); container != nil {
+		return argsOf(container)
+	}
+	return nil
+}
+
+// managerOf is the controller's container; nil if the Deployment has none.
+func managerOf(deployment *appsv1.Deployment) *corev1.Container {
 	containers := deployment.Spec.Template.Spec.Containers
 	if len(containers) == 0 {
 		return nil
 	}
-	manager := &containers[0]
 	for i := range containers {
 		if containers[i].Name == managerContainer {
-			manager = &containers[i]
+			return &containers[i]
 		}
 	}
-	return argsOf(manager)
+	return &containers[0]
 }
 
 func argsOf(container *corev1.Container) []string {
+	args := container.Args
 	if len(container.Command) > 1 {
-		return append(container.Command[1:len(container.Command):len(container.Command)], container.Args...)
+		args = append(container.Command[1:len(container.Command):len(container.Command)], args...)
 	}
-	return container.Args
+	if len(args) > 0 && args[0] == "run" {
+		return args[1:]
+	}
+	return args
 }

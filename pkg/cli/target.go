@@ -1,9 +1,14 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -25,7 +30,8 @@ func newTarget() *target { return &target{rules: clientcmd.NewDefaultClientConfi
 
 // bind adds those of kubectl's flags that matter most; the full list would hide them.
 // They are client-go's: genericclioptions would link kustomize into the controller.
-func (t *target) bind(flags *pflag.FlagSet) {
+func (t *target) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	all := clientcmd.RecommendedConfigOverrideFlags("")
 	all.Timeout.Default, all.Timeout.Description = "30s", "how long to wait for one answer of the API server; 0 means for ever"
 	clientcmd.BindOverrideFlags(&t.overrides, flags, clientcmd.ConfigOverrideFlags{
@@ -38,6 +44,10 @@ func (t *target) bind(flags *pflag.FlagSet) {
 	})
 	flags.StringVar(&t.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "path of the kubeconfig; empty means KUBECONFIG or the usual places")
 	flags.BoolVarP(&t.allNamespaces, "all-namespaces", "A", false, "look in all namespaces")
+	// It fails only for a flag that does not exist.
+	_ = cmd.RegisterFlagCompletionFunc("namespace", func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return completeNamespaces(cmd.Context(), t), cobra.ShellCompDirectiveNoFileComp
+	})
 }
 
 func (t *target) config() clientcmd.ClientConfig {
@@ -56,8 +66,17 @@ func (t *target) namespace() (string, error) {
 // names tells whether -n was given.
 func (t *target) names() bool { return t.overrides.Context.Namespace != "" && !t.allNamespaces }
 
-// connect makes the clients, of which only get and list are used.
-func (t *target) connect() (*reading, error) {
+// place names the management cluster as the kubeconfig does.
+func (t *target) place() string {
+	raw, err := t.config().RawConfig()
+	if err != nil {
+		return ""
+	}
+	return cmp.Or(t.overrides.CurrentContext, raw.CurrentContext)
+}
+
+// rest is how clients connect.
+func (t *target) rest() (*rest.Config, error) {
 	config, err := t.config().ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -65,6 +84,15 @@ func (t *target) connect() (*reading, error) {
 	config.UserAgent = "kubectl-vip/" + version.Version
 	config.WarningHandler = rest.NoWarnings{}
 	config.QPS, config.Burst = 50, 100
+	return config, nil
+}
+
+// connect makes the clients, of which only get and list are used.
+func (t *target) connect() (*reading, error) {
+	config, err := t.rest()
+	if err != nil {
+		return nil, err
+	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -74,6 +102,33 @@ func (t *target) connect() (*reading, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	// What is missing is told of where it is read.
-	served, _ := kube.DiscoverServed(discovering)
-	return &reading{client: client, discovery: discovering, served: served}, nil
+	served, missing := kube.DiscoverServed(discovering)
+	return &reading{client: client, discovery: discovering, served: served, missing: missing}, nil
+}
+
+// completeNamespaces lists namespaces for the shell, which has no use for errors: all of them
+// or, to those who may not see them, the ones that have a Cluster which is visible.
+func completeNamespaces(ctx context.Context, to *target) []cobra.Completion {
+	ctx, cancel := context.WithTimeout(ctx, completionPatience)
+	defer cancel()
+	r, err := to.connect()
+	if err != nil {
+		return nil
+	}
+	var names []cobra.Completion
+	if list, err := r.client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).List(ctx, metav1.ListOptions{}); err == nil {
+		for i := range list.Items {
+			names = append(names, list.Items[i].GetName())
+		}
+		return names
+	}
+	list, err := r.list(ctx, clusters, "")
+	if err != nil {
+		return nil
+	}
+	for i := range list {
+		names = append(names, list[i].GetNamespace())
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -22,7 +22,7 @@ const retryRefused = 30 * time.Second
 // time; then the Cluster; then what is to change of bound claims. An error
 // over one role does not keep the other waiting.
 func (h *handler) act(p *pass) error {
-	errs := h.makeClaims(p)
+	errs := append(h.makeClaims(p), h.adopt(p))
 	p.acts = errors.Join(errs...) == nil
 	if !h.publishes(p) {
 		h.expectations.decided(p.key, &p.decision)
@@ -95,9 +95,9 @@ func (h *handler) patchCluster(p *pass) error {
 	return h.failed(p, err)
 }
 
-// send makes the Leases that the decision needs, and then sends the patch.
+// send makes sure of the addresses that the patch publishes, and then sends it.
 func (h *handler) send(p *pass) error {
-	leaseErr := h.acquireLeases(p)
+	leaseErr := errors.Join(h.verify(p), h.acquireLeases(p))
 	if len(p.decision.Patch) == 0 {
 		return leaseErr
 	}

@@ -3,6 +3,8 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +24,23 @@ const claimsAtOnce = 16
 // roles share, such as the decision's conditions, is touched only when all are done.
 func (h *handler) makeClaims(p *pass) []error {
 	return h.ensureClaims(p, func(claim *vip.Claim) bool { return !isBound(claim) })
+}
+
+// adopt makes claims the Cluster's that have no owner.
+func (h *handler) adopt(p *pass) error {
+	var errs []error
+	for role, outcome := range p.decision.Roles {
+		if !outcome.Adopt {
+			continue
+		}
+		err := h.claims.Adopt(h.ctx, &p.snapshot.Cluster, p.snapshot.Claims[role])
+		if err == nil {
+			h.log(p.key, outcome).Info("Adopted a claim that had no owner")
+		} else if !apierrors.IsInvalid(err) && !apierrors.IsNotFound(err) { // else its own event tells
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // updateClaims brings bound claims up to date, such as those of a Cluster that was held.
@@ -71,7 +90,7 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 		if live, err = h.observer.Claims.Get(p.cluster.Namespace, outcome.ClaimName); err != nil {
 			return fmt.Errorf("get claim %s: %w", name, err)
 		}
-	} else if err := h.takeBack(p, outcome); err != nil {
+	} else if err := h.pin(p, outcome); err != nil {
 		return err
 	}
 	h.log(p.key, outcome).Debug("Applying claim")
@@ -84,18 +103,53 @@ func (h *handler) ensureClaim(p *pass, role vip.Role, outcome *vip.Outcome) erro
 	return err
 }
 
-// takeBack makes the IPAddress that a lost claim had, if it is to have the same again.
-func (h *handler) takeBack(p *pass, outcome *vip.Outcome) error {
+// pin makes the IPAddress that the claim is to get.
+func (h *handler) pin(p *pass, outcome *vip.Outcome) error {
 	pool := h.observer.Pools.Get(outcome.Pool)
-	if !outcome.TakeBack || pool == nil {
+	if !outcome.Pin.IsValid() || pool == nil {
 		return nil
 	}
-	if err := h.claims.TakeBack(h.ctx, &p.snapshot.Cluster, outcome.Role, pool, outcome.Address); err != nil {
+	if err := h.claims.Pin(h.ctx, &p.snapshot.Cluster, outcome.Role.ClaimName(p.cluster.Name), pool, outcome.Pin); err != nil {
 		h.metrics.Failed(outcome.Role, p.snapshot.Cluster.Class.Name, metrics.ClaimCreationFailed)
 		return err
 	}
-	h.log(p.key, outcome).Info("Taking back a VIP whose claim was lost")
+	if outcome.Reason == vip.ClaimLost {
+		h.log(p.key, outcome).Info("Taking back a VIP whose claim was lost")
+	}
 	return nil
+}
+
+// verify makes sure, before an address is published to which a claim was pinned, that no
+// other IPAddress is of it. A role whose address is not its own alone is planned anew.
+func (h *handler) verify(p *pass) error {
+	pinned := slices.ContainsFunc(slices.Collect(maps.Values(p.decision.Roles)), func(o *vip.Outcome) bool { return o.Verify })
+	if !pinned {
+		return nil
+	}
+	addresses, err := h.fresh.get(h.ctx)
+	for role, outcome := range p.decision.Roles {
+		if !outcome.Verify {
+			continue
+		}
+		if err != nil {
+			h.leaveOut(p, outcome, "it cannot be made sure that nobody else has the address: "+err.Error())
+			continue
+		}
+		key, _ := vip.Key(outcome.Address)
+		for _, address := range addresses[key] {
+			switch {
+			case address.Namespace == p.cluster.Namespace && address.Name == outcome.ClaimName:
+			case h.observer.IsRival(address):
+				p.snapshot.Claims[role].Contested = true
+			default:
+				p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name})
+			}
+		}
+	}
+	if err == nil {
+		p.decision = vip.Plan(p.snapshot)
+	}
+	return err
 }
 
 // acquireLeases makes sure, before anything is published, that no other Cluster
@@ -112,7 +166,8 @@ func (h *handler) acquireLeases(p *pass) error {
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-			h.leaveOut(p, outcome, err)
+			h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.LeaseFailed)
+			h.leaveOut(p, outcome, "the Lease that decides over the address cannot be made: "+err.Error())
 		case other != nil:
 			p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "Cluster", Name: other.Cluster, Where: "Lease " + kube.LeaseName(key)})
 			p.decision = vip.Plan(p.snapshot)
@@ -122,10 +177,10 @@ func (h *handler) acquireLeases(p *pass) error {
 }
 
 // leaveOut takes the role's changes out of the patch and says why.
-func (h *handler) leaveOut(p *pass, left *vip.Outcome, cause error) {
+func (h *handler) leaveOut(p *pass, left *vip.Outcome, because string) {
 	var others []vip.Role
 	for other, outcome := range p.decision.Roles {
-		if other != left.Role && !outcome.Lease {
+		if other != left.Role && !outcome.Lease && !outcome.Verify {
 			others = append(others, other)
 		}
 	}
@@ -134,8 +189,7 @@ func (h *handler) leaveOut(p *pass, left *vip.Outcome, cause error) {
 	left.Published, left.Changes, left.Release = false, true, nil
 	p.decision.Roles[left.Role] = left
 	p.unsure = true
-	h.metrics.Failed(left.Role, p.snapshot.Cluster.Class.Name, metrics.LeaseFailed)
-	setRefusedRole(p, left, "the Lease that decides over the address cannot be made: "+cause.Error())
+	setRefusedRole(p, left, because)
 }
 
 // releaseClaim deletes a claim unless it changed since it was read; then its own
@@ -144,8 +198,10 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 	if outcome.Release == nil {
 		return nil
 	}
-	// Where the room is known, that says enough.
-	if _, known := h.allocator.Free(outcome.Release.Pool); outcome.Reason == vip.ClaimMoved && (!known || p.snapshot.Claims[outcome.Role].Refusal.Reason != "") {
+	// Where the room is known, that says enough, unless its provider would choose the same again.
+	pool := h.observer.Pools.Get(outcome.Release.Pool)
+	again := outcome.Release.Bound && (pool == nil || !pool.CanPin())
+	if _, known := h.allocator.Free(outcome.Release.Pool); outcome.Reason == vip.ClaimMoved && (!known || again || p.snapshot.Claims[outcome.Role].Refusal.Reason != "") {
 		h.allocator.Refuse(p.cluster.Namespace+"/"+outcome.ClaimName, outcome.Release.Pool)
 	}
 	err := h.claims.Delete(h.ctx, p.cluster.Namespace, outcome.Release)
@@ -157,5 +213,8 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 		return err
 	}
 	h.log(p.key, outcome).Info("Released claim")
+	if outcome.Reason == vip.ClaimMoved && outcome.Release.Bound {
+		h.reporter.event(p.cluster, outcome.Role, outcome.Reason, outcome.Message)
+	}
 	return nil
 }

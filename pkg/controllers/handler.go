@@ -32,8 +32,10 @@ type handler struct {
 	writer       *kube.Writer
 	claims       *kube.Claims
 	leases       *kube.Leases
+	bookings     *bookkeeper
 	reporter     *reporter
 	metrics      *metrics.Metrics
+	fresh        *freshAddresses
 	making       *turns // to make claims
 	// publishing counts the patches of Clusters that are under way.
 	publishing atomic.Int32
@@ -127,6 +129,7 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 	if p.snapshot, err = h.observer.Observe(cluster); err != nil {
 		return metrics.Error, err
 	}
+	h.bookings.check(key, p.snapshot)
 	p.decision = vip.Plan(p.snapshot)
 	if p.decision.Skipped != "" {
 		h.wakeAll(h.allocator.Forget(key))
@@ -169,6 +172,7 @@ func (h *handler) forget(key string) error {
 	if err != nil {
 		return fmt.Errorf("key %q: %w", key, err)
 	}
+	h.bookings.checkGone(namespace, name)
 	return h.claims.Forget(h.ctx, namespace, name)
 }
 

@@ -60,8 +60,9 @@ func Register(ctx, writes context.Context, o Options) error {
 	h := &handler{
 		ctx: writes, stopping: ctx.Done(), underWay: o.UnderWay, queue: clusters, observer: observer, allocator: observer.Allocator, expectations: newExpectations(),
 		writer: writer, claims: claimWriter, leases: observer.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
-		making: &turns{left: claimsAtOnce},
+		fresh: &freshAddresses{list: claimWriter.ListAddresses}, making: &turns{left: claimsAtOnce},
 	}
+	h.bookings = newBookkeeper(writes, observer, claimWriter, o.Recorder, o.Metrics)
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	pools := newPoolReporter(o.Recorder, observer.Pools, o.Metrics)
 	w := &waker{observer: observer, pools: pools, leases: keeper, wake: wake, wakeAll: h.wakeAll}
@@ -76,6 +77,7 @@ func Register(ctx, writes context.Context, o Options) error {
 	}
 	go h.tick(ctx)
 	go keeper.run(ctx)
+	go h.bookings.run(ctx)
 	go pools.run(ctx)
 	observer.Show(o.Metrics)
 	h.show(o.Metrics)

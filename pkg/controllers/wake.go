@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
+	"net/netip"
+	"slices"
+	"sync/atomic"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -29,6 +31,8 @@ type waker struct {
 	leases   *leaseKeeper
 	wake     func(namespace, name string)
 	wakeAll  func(keys []string)
+	// watching says that all that was there has been seen.
+	watching atomic.Bool
 }
 
 // watch registers the waker with every cache and waits until it has seen all that
@@ -52,6 +56,7 @@ func (w *waker) watch(ctx context.Context, claims, addresses, classes, clusters 
 	if !cache.WaitFor(ctx, "", all...) {
 		return fmt.Errorf("watch for wake-ups: %w", ctx.Err())
 	}
+	w.watching.Store(true)
 	return nil
 }
 
@@ -88,6 +93,9 @@ func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 	if cluster, _, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name); ours {
 		w.wake(address.Namespace, cluster)
 	}
+	if cluster, _, books := vip.ParseBookingName(address.Name); books {
+		w.wake(address.Namespace, cluster)
+	}
 	if key, ok := vip.Key(address.Spec.Address); ok {
 		w.wakeUsers(key.String())
 		w.leases.check(key.String())
@@ -96,27 +104,32 @@ func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 
 // onCluster wakes the other Clusters that use an address which this one took up or gave up.
 func (w *waker) onCluster(old, current *clusterv1.Cluster) {
-	for _, key := range differing(addressesOf(old), addressesOf(current)) {
-		w.wakeUsers(key)
-		w.leases.check(key)
+	before, now := addressesOf(old), addressesOf(current)
+	gone, came := differing(before, now)
+	if len(gone)+len(came) == 0 {
+		return
+	}
+	w.wakeAll(w.observer.Allocator.SetCluster(gone, came))
+	for _, key := range slices.Concat(gone, came) {
+		w.wakeUsers(key.String())
+		w.leases.check(key.String())
 	}
 }
 
 // differing returns what only one of two sorted lists holds. They may be as long as the
 // API server lets a Cluster be, and every change of the Cluster compares them.
-func differing(before, after []string) []string {
-	var result []string
-	for len(before) > 0 && len(after) > 0 {
-		switch order := strings.Compare(before[0], after[0]); {
+func differing(before, now []netip.Addr) (gone, came []netip.Addr) {
+	for len(before) > 0 && len(now) > 0 {
+		switch order := before[0].Compare(now[0]); {
 		case order < 0:
-			result, before = append(result, before[0]), before[1:]
+			gone, before = append(gone, before[0]), before[1:]
 		case order > 0:
-			result, after = append(result, after[0]), after[1:]
+			came, now = append(came, now[0]), now[1:]
 		default:
-			before, after = before[1:], after[1:]
+			before, now = before[1:], now[1:]
 		}
 	}
-	return append(append(result, before...), after...)
+	return append(gone, before...), append(came, now...)
 }
 
 // onLease wakes the Clusters that use the leased address: one of them may have
@@ -130,7 +143,7 @@ func (w *waker) onLease(old, current *coordinationv1.Lease) {
 	w.wakeUsers(key.String())
 }
 
-func addressesOf(cluster *clusterv1.Cluster) []string {
+func addressesOf(cluster *clusterv1.Cluster) []netip.Addr {
 	if cluster == nil {
 		return nil
 	}
@@ -189,6 +202,7 @@ func (w *waker) onPool(old, current *kube.Pool) {
 		return
 	}
 	w.pools.changed(ref)
+	w.wakeHolders(ref, old, current)
 	w.wakeAll(w.observer.Allocator.Pending(ref))
 	ranges := old != nil && current != nil && sameService(old, current)
 	w.wakeAll(w.observer.Allocator.Changed(ref.Namespace, ranges, func(class vip.ClassKey) bool {
@@ -203,6 +217,27 @@ func (w *waker) onPool(old, current *kube.Pool) {
 		}
 		for _, entry := range pool.Serves.Classes {
 			w.wakeEntry(entry, pool.Ref.Namespace)
+		}
+	}
+}
+
+// wakeHolders wakes the Clusters that name an address which the pool holds, or held: one
+// that somebody typed may be booked in it. At the start each Cluster is looked at anyway.
+func (w *waker) wakeHolders(ref vip.PoolRef, pools ...*kube.Pool) {
+	pools = slices.DeleteFunc(pools, func(pool *kube.Pool) bool { return pool == nil || !pool.Ours || !pool.CanPin() })
+	if len(pools) == 0 || !w.watching.Load() {
+		return
+	}
+	clusters, err := w.observer.Clusters.List(ref.Namespace, labels.Everything())
+	if err != nil {
+		return
+	}
+	for _, cluster := range clusters {
+		held := func(key netip.Addr) bool {
+			return slices.ContainsFunc(pools, func(pool *kube.Pool) bool { return pool.Contains(key) })
+		}
+		if slices.ContainsFunc(addressesOf(cluster), held) {
+			w.wake(cluster.Namespace, cluster.Name)
 		}
 	}
 }

@@ -115,6 +115,14 @@ func variableDepends(variable, path string) bool {
 // asField writes what valueFrom.variable names as a template would.
 func asField(variable string) string { return "." + variable + " " }
 
+// asTemplate writes what a patch takes its value from as a template would.
+func asTemplate(from *clusterv1.JSONPatchValue) string {
+	if from.Variable != "" {
+		return asField(from.Variable)
+	}
+	return from.Template
+}
+
 // patchDepends tells whether what the patch does can differ with the value at the path.
 func patchDepends(patch *clusterv1.ClusterClassPatch, path string) (does bool) {
 	eachExpression(patch, func(text string) { does = does || depends(text, path) })

@@ -17,7 +17,7 @@ const (
 // string, and there the topology controller fails before it builds anything: it reads
 // the host to find out whether the provider may choose one.
 func (s *simulation) leavesHostNull(patch *clusterv1.JSONPatch, to *target, rendered string) bool {
-	if to.kind != ofInfrastructure || patch.ValueFrom.Template == "" || !s.setsHostAlone(to) {
+	if to.kind != ofInfrastructure || patch.ValueFrom.Template == "" || s.lastHost(to) != patch {
 		return false
 	}
 	var value any
@@ -35,25 +35,28 @@ func (s *simulation) leavesHostNull(patch *clusterv1.JSONPatch, to *target, rend
 	return false
 }
 
-// setsHostAlone tells whether the class has one operation only that changes the host.
-// Of several, another one may put a value there.
-func (s *simulation) setsHostAlone(to *target) bool {
-	writers := 0
+// lastHost returns the operation that sets the host of this Cluster, of several the last;
+// nil where an external patch may do so.
+func (s *simulation) lastHost(to *target) (last *clusterv1.JSONPatch) {
 	for i := range s.subject.class.Spec.Patches {
 		patch := &s.subject.class.Spec.Patches[i]
 		if patch.External != nil {
-			return false
+			return nil
+		}
+		if on, err := s.worlds[0].without.enables(patch.EnabledIf); err == nil && !on {
+			continue
 		}
 		for j := range patch.Definitions {
-			if !to.matches(&patch.Definitions[j].Selector) {
+			definition := &patch.Definitions[j]
+			if !to.matches(&definition.Selector) {
 				continue
 			}
-			for _, operation := range patch.Definitions[j].JSONPatches {
-				if operation.Path == hostPath || strings.HasPrefix(hostPath, operation.Path+"/") {
-					writers++
+			for k := range definition.JSONPatches {
+				if operation := &definition.JSONPatches[k]; operation.Path == hostPath || strings.HasPrefix(hostPath, operation.Path+"/") {
+					last = operation
 				}
 			}
 		}
 	}
-	return writers == 1
+	return last
 }

@@ -63,29 +63,46 @@ func (e Evaluator) begin(patch *clusterv1.ClusterClassPatch) {
 func (e Evaluator) Inspect(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) Finding {
 	s := newSubject(class, view, role)
 	s.evaluator = e
-	var found judgement
-	for _, without := range s.withoutVIP() {
-		if found = s.judge(without); found.open != nil {
-			return Finding{State: Ungated, Why: join(s.whyOpen(found.open, without), s.fault()), Patch: found.open.patch.Name}
-		}
-		if why, patch := s.switchedOff(&found, without); why != "" {
-			return Finding{State: Ungated, Why: join(why, s.fault()), Patch: patch}
+	finding := s.inspect()
+	if finding.State == Ungated && s.required() {
+		// Cluster API refuses every Cluster that lacks it.
+		if finding.State = Gated; s.admitsEmpty() {
+			finding.State, finding.Why = GatedUnlessEmpty, join(s.whyEmpty(finding.Patch), finding.Why)
 		}
 	}
-	if !found.consumed() && found.off == nil {
+	return finding
+}
+
+func (s *subject) inspect() Finding {
+	q := search{left: maxClusters}
+	var base *trial
+	for _, without := range s.withoutVIP() {
+		s.without = without
+		base = s.try()
+		if why, e := base.ungated(&q); why != "" {
+			return Finding{State: Ungated, Why: join(why, s.fault()), Patch: e.patch.Name}
+		}
+	}
+	consumers := base.consumers()
+	if len(consumers) == 0 {
 		return s.unconsumed()
 	}
-	finding := Finding{State: Gated, Why: s.fault(), Patch: found.patch().Name}
-	if found.unclear != nil {
-		finding.Why = join(finding.Why, whyUnclear(found.unclear))
-		if view.Roles[role].Problem == "" {
+	decisive := consumers[0]
+	if len(base.gates)+len(base.unclears) > 0 {
+		decisive = base.stop
+	}
+	finding := Finding{State: Gated, Why: s.fault(), Patch: decisive.patch.Name}
+	if decisive.kind == unclear {
+		finding.Why = join(finding.Why, whyUnclear(decisive))
+		if s.view.Roles[s.role].Problem == "" {
 			finding.State = Unclear
 		}
 	}
 	if finding.State == Gated && s.admitsEmpty() {
-		if empty := s.judge(s.blank); empty.open != nil {
-			finding.State, finding.Patch = GatedUnlessEmpty, empty.open.patch.Name
-			finding.Why = join(s.whyEmpty(empty.open), finding.Why)
+		s.without = s.blank
+		if why, e := s.try().ungated(&q); why != "" {
+			finding.State, finding.Patch = GatedUnlessEmpty, e.patch.Name
+			finding.Why = join(s.whyEmpty(e.patch.Name), finding.Why)
 		}
 	}
 	return finding
@@ -128,86 +145,6 @@ func (s *subject) external() string {
 func (s *subject) admitsEmpty() bool {
 	variable := s.view.Roles[s.role]
 	return s.definition != nil && !s.conflict && variable.Problem == "" && (variable.Admits == nil || variable.Admits("") == nil)
-}
-
-// judgement sums up the effects of a class's patches.
-type judgement struct {
-	// open is a patch that takes no VIP, and nothing holds the Cluster back.
-	open *effect
-	// gate is a patch that waits.
-	gate *effect
-	// unclear is a patch that could not be evaluated, where the answer depends on it.
-	unclear *effect
-	// off is a patch that would wait, and is off for this Cluster.
-	off *effect
-}
-
-func (j *judgement) consumed() bool { return j.gate != nil || j.unclear != nil }
-
-func (j *judgement) patch() *clusterv1.ClusterClassPatch {
-	switch {
-	case j.gate != nil:
-		return j.gate.patch
-	case j.unclear != nil:
-		return j.unclear.patch
-	}
-	return j.off.patch
-}
-
-func (s *subject) judge(without situation) judgement {
-	var result judgement
-	var gates, unclears, opens []*effect
-	effects := (&simulation{subject: s, worlds: s.worlds(without)}).effects()
-	for i := range effects {
-		switch e := &effects[i]; e.kind {
-		case waits:
-			gates = append(gates, e)
-			if e.off && result.off == nil {
-				result.off = e
-			}
-		case unclear:
-			unclears = append(unclears, e)
-		default:
-			opens = append(opens, e)
-		}
-	}
-	for _, gate := range gates {
-		if gate.off {
-			continue
-		}
-		if result.gate == nil || (gate.always() && !result.gate.always()) {
-			result.gate = gate
-		}
-	}
-	if result.gate == nil && len(unclears) > 0 {
-		result.unclear = unclears[0]
-	}
-	for _, e := range opens {
-		if holder(e, gates) != nil {
-			continue
-		}
-		// A patch that cannot be evaluated has the benefit of the doubt.
-		if result.unclear = holder(e, unclears); result.unclear == nil {
-			result.open = e
-			break
-		}
-	}
-	return result
-}
-
-// always tells whether the patch takes part for every Cluster.
-func (e *effect) always() bool { return e.worker == "" && !e.conditional }
-
-// holder finds an effect that stops every pass in which e takes part.
-func holder(e *effect, gates []*effect) *effect {
-	for _, gate := range gates {
-		there := gate.worker == "" || gate.worker == e.worker
-		on := !gate.conditional || gate.patch.EnabledIf == e.patch.EnabledIf || gate.kind == unclear
-		if there && on {
-			return gate
-		}
-	}
-	return nil
 }
 
 // NotEvaluated is the finding for a class whose evaluation was given up, at the patch if

@@ -286,11 +286,13 @@ func TestAVariableOfItsOwn(t *testing.T) {
 		},
 		{
 			name: "taken for workers only", variables: variable("clusterVip", strict),
-			patches: []clusterv1.ClusterClassPatch{on(t, onWorkers, "", "clusterVip", "")}, state: gate.Gated, patch: "p",
+			patches: []clusterv1.ClusterClassPatch{on(t, onWorkers, "", "clusterVip", "")},
+			state:   gate.Ungated, why: "patch p takes variable clusterVip for workers of class small only, so a Cluster without them is built", patch: "p",
 		},
 		{
 			name: "taken for some workers and read for others", variables: variable("clusterVip", strict),
-			patches: []clusterv1.ClusterClassPatch{on(t, onSmall, "", "clusterVip", ""), on(t, onWorkers, "", "", "{{ .clusterVip }}")}, state: gate.Ungated, why: "patch p2", patch: "p2",
+			patches: []clusterv1.ClusterClassPatch{on(t, onSmall, "", "clusterVip", ""), on(t, onWorkers, "", "", "{{ .clusterVip }}")},
+			state:   gate.Ungated, why: "for workers of class small only", patch: "p",
 		},
 		{
 			name: "read with what is known of workers", variables: variable("clusterVip", strict),
@@ -423,6 +425,80 @@ func TestAPatchThatIsOffForSomeClusters(t *testing.T) {
 	}
 }
 
+// What TestWhatIsSaidOfGatesIsSo found out, on the topology controller, about classes that
+// were made at random.
+func TestWhatRandomClassesTaught(t *testing.T) {
+	const (
+		object   = "type: object, properties: {host: {type: string, minLength: 1}, sw: {type: boolean, default: false}, port: {type: integer}}"
+		hostPath = "/spec/template/spec/controlPlaneEndpoint/host"
+	)
+	takes := func(enabledIf string) clusterv1.ClusterClassPatch { return on(t, onInfra, enabledIf, "clusterVip", "") }
+	reads := func(template string) clusterv1.ClusterClassPatch { return on(t, onInfra, "", "", template) }
+	refuses := func(condition string) clusterv1.ClusterClassPatch {
+		return on(t, onInfra, "{{ if "+condition+` }}true{{ else }}{{ fail "refused" }}{{ end }}`, "other", "")
+	}
+	other := variable("other", "type: string, default: x")
+	vip, sw := variable("clusterVip", strict), variable("sw", "type: boolean, default: true")
+	mode := variable("mode", "type: string, enum: [arp, bgp], default: arp")
+	for _, test := range []struct {
+		name, path, variables string
+		patches               []clusterv1.ClusterClassPatch
+		state                 gate.State
+		why                   string
+	}{
+		{"two patches that are off for different reasons", "", vip + sw + mode, []clusterv1.ClusterClassPatch{takes("{{ .sw }}"), takes(`{{ eq .mode "arp" }}`)}, gate.Ungated, `is off if variable sw is false and variable mode is "bgp"`},
+		{"one that is off for two reasons together", "", vip + sw + mode, []clusterv1.ClusterClassPatch{takes(`{{ or .sw (eq .mode "arp") }}`)}, gate.Ungated, `is off if variable sw is false and variable mode is "bgp"`},
+		{"a value that switches the VIP off", "", vip + sw, []clusterv1.ClusterClassPatch{reads(`{{ if .sw }}{{ if not .clusterVip }}{{ fail "x" }}{{ end }}{{ .clusterVip }}{{ else }}none{{ end }}`)}, gate.Ungated, "is off if variable sw is false"},
+		{"a Cluster without annotations has none", "", vip, []clusterv1.ClusterClassPatch{takes(`{{ if index .builtin.cluster.metadata.annotations "site" }}true{{ end }}`)}, gate.Ungated, "is off if sample: sample is among the annotations"},
+		{"a Cluster without annotations, which are dug for", "", vip, []clusterv1.ClusterClassPatch{takes(`{{ if dig "cluster" "metadata" "annotations" "site" "" .builtin }}true{{ end }}`)}, gate.Ungated, "is off unless site: sample is among the annotations"},
+		{"an annotation beside words in quotes", "", vip + mode, []clusterv1.ClusterClassPatch{takes(`{{ if or (eq .mode "bgp") (not (index .builtin.cluster.metadata.annotations "site")) (eq .mode "a" "b" "c" "d") }}true{{ end }}`)}, gate.Ungated, "site: "},
+		{"a label and an annotation", "", vip + other, []clusterv1.ClusterClassPatch{
+			on(t, onInfra, `{{ if index .builtin.cluster.metadata.labels "l" }}true{{ else }}{{ fail "x" }}{{ end }}`, "", "{{ .clusterVip }}"), refuses(`(index .builtin.cluster.metadata.annotations "a")`),
+		}, gate.Ungated, "is among the labels and a: "},
+		{"a Cluster without network", "", vip, []clusterv1.ClusterClassPatch{takes(`{{ if dig "cluster" "network" "serviceDomain" "" .builtin }}true{{ end }}`)}, gate.Ungated, "is off unless the Cluster has a network"},
+		{"a Cluster that sets no replicas", "", vip, []clusterv1.ClusterClassPatch{on(t, onControl, `{{ gt (int .builtin.controlPlane.replicas) 0 }}`, "clusterVip", "")}, gate.Ungated, "the number of replicas is not set"},
+		{"a control plane without machines", "", vip, []clusterv1.ClusterClassPatch{on(t, onControl, `{{ if dig "controlPlane" "machineTemplate" "" .builtin }}true{{ end }}`, "clusterVip", "")}, gate.Ungated, "is off for a Cluster that sets nothing else"},
+		{"an empty list", "", vip + variable("list", "type: array, items: {type: string}, default: [a]"), []clusterv1.ClusterClassPatch{takes(`{{ if .list }}true{{ end }}`)}, gate.Ungated, "variable list is []"},
+		{"a list of something else", "", vip + variable("list", "type: array, minItems: 1, items: {type: string}, default: [a]"), []clusterv1.ClusterClassPatch{takes(`{{ has "a" .list }}`)}, gate.Ungated, `variable list is ["sample"]`},
+		{"a word behind an empty one", "", vip + variable("word", "type: string"), []clusterv1.ClusterClassPatch{takes(`{{ not (eq (default "" .word) "kube-vip") }}`)}, gate.Ungated, `variable word is "kube-vip"`},
+		{"a number that the template names", "", vip + variable("count", "type: integer, default: 100"), []clusterv1.ClusterClassPatch{takes(`{{ gt (int .count) 42 }}`), takes(`{{ lt (int .count) 41 }}`)}, gate.Ungated, "variable count is 4"},
+		{"an object that is there", "", vip + variable("o", "type: object, default: {}, properties: {deep: {type: object, properties: {mode: {type: string, default: x}}}}"), []clusterv1.ClusterClassPatch{takes(`{{ ne (dig "o" "deep" "mode" "" .) "x" }}`)}, gate.Ungated, `variable o.deep`},
+		{"a field of the object of the VIP", "endpoint.host", variable("endpoint", object), []clusterv1.ClusterClassPatch{on(t, onInfra, `{{ not (dig "endpoint" "sw" false .) }}`, "endpoint.host", "")}, gate.Ungated, "is off if variable endpoint.sw is true"},
+		{"a field of an object that must have the VIP", "endpoint.host", variable("endpoint", "required: [host], "+object), []clusterv1.ClusterClassPatch{on(t, onInfra, `{{ not (dig "endpoint" "sw" false .) }}`, "endpoint.host", "")}, gate.Gated, ""},
+		{"a required VIP, and a patch that is off", "", required("clusterVip", strict) + sw, []clusterv1.ClusterClassPatch{takes("{{ .sw }}")}, gate.Gated, "is off if variable sw is false"},
+		{"a required VIP that may be empty, and a patch that is off", "", required("clusterVip", loose) + sw, []clusterv1.ClusterClassPatch{takes("{{ .sw }}")}, gate.GatedUnlessEmpty, "is off if variable sw is false"},
+		{"a Cluster that another patch refuses", "", vip + mode + other, []clusterv1.ClusterClassPatch{takes(`{{ eq .mode "arp" }}`), refuses(`(eq .mode "arp")`)}, gate.Gated, ""},
+		{"a Cluster that another patch refuses by default", "", vip + sw + mode + other, []clusterv1.ClusterClassPatch{takes(`{{ .sw }}`), refuses(`(eq .mode "bgp")`)}, gate.Ungated, `is off if variable sw is false and variable mode is "bgp"`},
+		{"one that renders, where another one waits once it is admitted", "", vip + mode + other, []clusterv1.ClusterClassPatch{reads("{{ .clusterVip }}"), refuses(`(eq .mode "bgp")`), takes(`{{ eq .mode "bgp" }}`)}, gate.Gated, ""},
+		{"one that renders, beside what nobody can evaluate", "", vip, []clusterv1.ClusterClassPatch{reads("{{ .clusterVip }}"), reads("{{ .nobody.knows }}")}, gate.Ungated, "<no value>"},
+		{"one that is on for Clusters that another patch refuses", "", vip + mode, []clusterv1.ClusterClassPatch{
+			on(t, onInfra, `{{ if eq .mode "bgp" }}true{{ else }}{{ fail "refused" }}{{ end }}`, "", `{{ if eq .mode "arp" }}{{ .clusterVip }}{{ else }}none{{ end }}`),
+		}, gate.Ungated, "no patch that is ever enabled takes variable clusterVip"},
+		{"one that is on without the VIP alone, and fails then for some", "", variable("clusterVip", defaults) + sw, []clusterv1.ClusterClassPatch{
+			on(t, onInfra, `{{ not .clusterVip }}`, "", `{{ if and .sw (not .clusterVip) }}{{ fail "x" }}{{ end }}none`),
+		}, gate.Ungated, "if variable sw is false, the enabledIf of patch p is true"},
+		{"workers of a class whose patch is off by default", "", vip + variable("no", "type: boolean, default: false"), []clusterv1.ClusterClassPatch{on(t, onSmall, "{{ .no }}", "clusterVip", "")}, gate.Ungated, "for workers of class small only"},
+		{"the last of two that set the host leaves it null", "", variable("clusterVip", defaults), []clusterv1.ClusterClassPatch{
+			must[clusterv1.ClusterClassPatch](t, "{name: p, definitions: [{selector: "+onInfra+", jsonPatches: [{op: add, path: "+hostPath+", valueFrom: {variable: clusterVip}}, {op: add, path: "+hostPath+", valueFrom: {template: '{{ .clusterVip }}'}}]}]}"),
+		}, gate.Gated, ""},
+		{"the other that sets the host is off", "", variable("clusterVip", defaults), []clusterv1.ClusterClassPatch{
+			must[clusterv1.ClusterClassPatch](t, "{name: p, definitions: [{selector: "+onInfra+", jsonPatches: [{op: add, path: "+hostPath+", valueFrom: {template: '{{ .clusterVip }}'}}]}]}"),
+			must[clusterv1.ClusterClassPatch](t, "{name: q, enabledIf: 'false', definitions: [{selector: "+onInfra+", jsonPatches: [{op: add, path: "+hostPath+", valueFrom: {variable: other}}]}]}"),
+		}, gate.Gated, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newClass(t, test.variables, test.patches...)
+			if test.path != "" {
+				c.Annotations = map[string]string{"vip.capi.gorizond.io/control-plane-variable": test.path}
+			}
+			got := inspect(c, "control-plane")
+			if got.State != test.state || !strings.Contains(got.Why, test.why) || (test.why == "") != (got.Why == "") {
+				t.Errorf("got %+v\nwant state %q, why %q", got, test.state, test.why)
+			}
+		})
+	}
+}
+
 // Only versions are tried that a Cluster of the class may have.
 func TestVersionsOfAClass(t *testing.T) {
 	takes := on(t, onInfra, `{{ semverCompare ">= 1.30-0" .builtin.cluster.topology.version }}`, "clusterVip", "")
@@ -534,10 +610,10 @@ func TestMachinePools(t *testing.T) {
 		TemplateRef: clusterv1.ClusterClassTemplateReference{APIVersion: "b/v1", Kind: "BootstrapTemplate", Name: "x"},
 	}}}
 	check(t, inspect(c, vip.ControlPlane), gate.Ungated, "<no value>", "p")
-	// Machine deployments of the class wait, pools do not.
-	c.Spec.Patches = append(c.Spec.Patches, on(t, onWorkers, "", "clusterVip", ""))
-	check(t, inspect(c, vip.ControlPlane), gate.Ungated, "<no value>", "p")
+	// A Cluster need not have workers.
 	c.Spec.Patches = append(c.Spec.Patches, on(t, onPools, "", "clusterVip", ""))
+	check(t, inspect(c, vip.ControlPlane), gate.Ungated, "for workers of class pool only", "p")
+	c.Spec.Patches = append(c.Spec.Patches, on(t, onInfra, "", "clusterVip", ""))
 	check(t, inspect(c, vip.ControlPlane), gate.Gated, "", "p")
 }
 

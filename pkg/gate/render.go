@@ -53,12 +53,25 @@ func clusterBuiltin(cluster *vip.Cluster, annotations map[string]string) map[str
 	class := cluster.Class
 	return map[string]any{
 		"name": cluster.Name, "namespace": cluster.Namespace, "uid": cluster.UID,
-		"metadata": map[string]any{"labels": generic(cluster.Labels), "annotations": generic(annotations)},
+		"metadata": metadata(cluster.Labels, annotations),
 		"topology": map[string]any{
 			"class": class.Name, "classNamespace": class.Namespace,
 			"classRef": map[string]any{"name": class.Name, "namespace": class.Namespace},
 		},
 	}
+}
+
+// metadata is what templates see of an object's labels and annotations: nothing where there
+// are none.
+func metadata(labels, annotations map[string]string) map[string]any {
+	result := map[string]any{}
+	if len(labels) > 0 {
+		result["labels"] = generic(labels)
+	}
+	if len(annotations) > 0 {
+		result["annotations"] = generic(annotations)
+	}
+	return result
 }
 
 func remove(object map[string]any, path string) {

@@ -43,12 +43,11 @@ func sampleOfType(schema *clusterv1.JSONSchemaProps, full bool) any {
 	case "integer", "number":
 		return max(1, number(schema.Minimum))
 	}
-	const text = "sample"
 	// No sane schema asks for more, and an insane one must not cost memory.
-	if missing := min(number(schema.MinLength), 256) - float64(len(text)); missing > 0 {
-		return text + strings.Repeat("x", int(missing))
+	if missing := min(number(schema.MinLength), 256) - float64(len(sampleWord)); missing > 0 {
+		return sampleWord + strings.Repeat("x", int(missing))
 	}
-	return text
+	return sampleWord
 }
 
 // number has the type that decoding JSON gives to numbers.
@@ -90,4 +89,51 @@ func applyDefaults(schema *clusterv1.JSONSchemaProps, value any) {
 			}
 		}
 	}
+}
+
+// sure tells whether the samples of the variables that the text names are values that the
+// class admits, as far as can be told without its rules.
+func (s *subject) sure(text string) bool {
+	for i := range s.class.Status.Variables {
+		variable := &s.class.Status.Variables[i]
+		if len(variable.Definitions) == 0 || variable.Name == s.name || !mentions(text, variable.Name) {
+			continue
+		}
+		if definition := &variable.Definitions[0]; isRequired(definition) && !sureSample(&definition.Schema.OpenAPIV3Schema) {
+			return false
+		}
+	}
+	return true
+}
+
+// sureSample tells whether sampleOf makes a value that the schema takes.
+func sureSample(schema *clusterv1.JSONSchemaProps) bool {
+	switch {
+	case schema.Default != nil:
+		return true
+	case ruled(schema):
+		return false
+	case len(schema.Enum) > 0 || schema.Type == "boolean":
+		return true
+	case schema.Type == "object":
+		if schema.MinProperties != nil || schema.MaxProperties != nil {
+			return false
+		}
+		for _, name := range schema.Required {
+			if property, exists := schema.Properties[name]; !exists || !sureSample(&property) {
+				return false
+			}
+		}
+		return true
+	case schema.Type == "array":
+		return schema.MinItems == nil
+	case schema.Type == "integer" || schema.Type == "number":
+		return schema.Maximum == nil || number(schema.Maximum) >= max(1, number(schema.Minimum))
+	}
+	return schema.Pattern == "" && schema.Format == "" && schema.MaxLength == nil && number(schema.MinLength) <= 256
+}
+
+// ruled tells whether only the API server can say what the schema takes.
+func ruled(schema *clusterv1.JSONSchemaProps) bool {
+	return len(schema.XValidations)+len(schema.AllOf)+len(schema.AnyOf)+len(schema.OneOf) > 0 || schema.Not != nil
 }

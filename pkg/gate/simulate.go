@@ -37,10 +37,11 @@ type effect struct {
 	patch *clusterv1.ClusterClassPatch
 	// worker is the class of workers whose template it is; empty if every Cluster has it.
 	worker string
-	// conditional says that the patch is on for some Clusters only; off, that it is not for
-	// the one that is tried.
-	conditional, off bool
-	err              error // of an unclear effect
+	// asks is the text on which the effect depends.
+	asks string
+	// off says that the patch is not on for the Cluster that is tried.
+	off bool
+	err error // of an unclear effect
 }
 
 // simulation runs the patches of a class as the topology controller does for a
@@ -77,9 +78,8 @@ func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []eff
 		selected = true
 		for j := range definition.JSONPatches {
 			jsonPatch := &definition.JSONPatches[j]
-			// A remove has no value, whatever it says.
 			// One that is the same with the VIP and without it says nothing, and may cost a lot.
-			if valueDepends(jsonPatch, path) && (jsonPatch.Op == "add" || jsonPatch.Op == "replace") {
+			if valueDepends(jsonPatch, path) && hasValue(jsonPatch) {
 				values = append(values, jsonPatch)
 			}
 		}
@@ -90,10 +90,12 @@ func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []eff
 	}
 	s.subject.evaluator.begin(patch)
 	worlds := s.seenBy(to)
-	base := effect{patch: patch, worker: to.owner()}
+	base := effect{patch: patch, worker: to.worker, asks: patch.EnabledIf}
 	effects, goOn := enabling(&base, worlds, s.subject)
-	if len(effects) == 1 && effects[0].kind == switchedOn && missesValue(values, worlds) {
-		effects[0].kind = waits // it is on, and has nothing to take
+	if len(effects) == 1 && effects[0].kind == switchedOn {
+		if missing := s.missed(effects[0], values, to, worlds); len(missing) > 0 {
+			return missing
+		}
 	}
 	if !goOn {
 		return effects
@@ -104,6 +106,11 @@ func (s *simulation) apply(patch *clusterv1.ClusterClassPatch, to *target) []eff
 		}
 	}
 	return effects
+}
+
+// hasValue tells whether Cluster API asks for the value: a remove has none, whatever it says.
+func hasValue(operation *clusterv1.JSONPatch) bool {
+	return operation.Op == "add" || operation.Op == "replace"
 }
 
 // enabling evaluates enabledIf and tells whether the values of the patch matter.
@@ -117,7 +124,6 @@ func enabling(base *effect, worlds []world, subject *subject) (effects []effect,
 	switch {
 	case result.unknown != nil:
 		// It may be on for some Clusters.
-		base.conditional = true
 		if subject.mentionedIn(enabledIf) {
 			e := *base
 			e.kind, e.err = unclear, result.unknown
@@ -131,26 +137,29 @@ func enabling(base *effect, worlds []world, subject *subject) (effects []effect,
 	case result.with != "true" && result.without == "true":
 		return with(switchedOn), false
 	case result.with != "true":
-		base.conditional, base.off = true, true
+		base.off = true
 		// A plain "false" is never on.
 		return nil, strings.Contains(enabledIf, "{{")
 	}
 	return nil, true
 }
 
-// missesValue tells whether one of the values cannot be had without the VIP.
-func missesValue(values []*clusterv1.JSONPatch, worlds []world) bool {
+// missed lists what a patch that is on without the VIP alone cannot have then.
+func (s *simulation) missed(on effect, values []*clusterv1.JSONPatch, to *target, worlds []world) (effects []effect) {
 	for _, operation := range values {
-		if _, err := worlds[0].without.valueFrom(operation.ValueFrom); err != nil {
-			return true
+		if rendered, err := worlds[0].without.valueFrom(operation.ValueFrom); err != nil || s.leavesHostNull(operation, to, rendered) {
+			e := on
+			e.kind, e.asks = waits, on.asks+asTemplate(operation.ValueFrom)
+			effects = append(effects, e)
 		}
 	}
-	return false
+	return effects
 }
 
 // take evaluates one value of a patch that is on.
 func (s *simulation) take(base effect, jsonPatch *clusterv1.JSONPatch, to *target, worlds []world) (e effect, acts bool) {
 	from := jsonPatch.ValueFrom
+	base.asks += asTemplate(from)
 	other, mentioned := takesOther, touches(from.Variable, s.subject.path)
 	if from.Template != "" {
 		other, mentioned = rendersOther, s.subject.mentionedIn(from.Template)

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 // Samples for what an inspection cannot know.
 const (
 	sampleReplicas = 3.0
+	sampleWord     = "sample"
 	otherAddress   = "192.0.2.254"
 	samplePort     = 6443.0
 )
@@ -30,10 +32,15 @@ type subject struct {
 	definition *clusterv1.ClusterClassStatusVariableDefinition
 	conflict   bool
 	address    string
-	// version, replicas and what fixed sets are those of the Cluster that is tried.
-	version  string
-	replicas float64
-	fixed    func(inputs)
+	// What follows is the Cluster that is tried. without makes the variable as it has it, replicas is nil where it sets none, fixed
+	// sets values of variables, and varies tells all that is not as usual.
+	without             situation
+	version             string
+	replicas            any
+	network             bool
+	labels, annotations map[string]string
+	fixed               []func(inputs)
+	varies              []string
 }
 
 func newSubject(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) *subject {
@@ -42,14 +49,22 @@ func newSubject(class *clusterv1.ClusterClass, view *vip.Class, role vip.Role) *
 		s.path = role.DefaultVariable()
 	}
 	s.name, s.rest, s.nested = strings.Cut(s.path, ".")
-	for i := range class.Status.Variables {
-		if variable := &class.Status.Variables[i]; variable.Name == s.name && len(variable.Definitions) > 0 {
-			s.definition = &variable.Definitions[0]
-			s.conflict = variable.DefinitionsConflict != nil && *variable.DefinitionsConflict
-		}
+	if variable := s.variable(s.name); variable != nil {
+		s.definition = &variable.Definitions[0]
+		s.conflict = variable.DefinitionsConflict != nil && *variable.DefinitionsConflict
 	}
 	s.address, _ = s.sample()
 	return s
+}
+
+// variable returns the variable of the class if it has a definition; nil if there is none.
+func (s *subject) variable(name string) *clusterv1.ClusterClassStatusVariable {
+	for i := range s.class.Status.Variables {
+		if variable := &s.class.Status.Variables[i]; variable.Name == name && len(variable.Definitions) > 0 {
+			return variable
+		}
+	}
+	return nil
 }
 
 // sample returns an address that the variable takes; ok is false if none was found.
@@ -228,25 +243,39 @@ type world struct{ with, without inputs }
 
 // worlds are the Clusters on which patches are tried: one that sets as little as
 // possible, and one that sets every variable for templates that need more.
-func (s *subject) worlds(without situation) []world {
+func (s *subject) worlds() []world {
 	var list []world
 	for _, full := range []bool{false, true} {
 		w := world{with: s.surroundings(full, true), without: s.surroundings(full, false)}
 		w.with[s.name] = s.filled(full, s.address)
-		if value, exists := without(full); exists {
+		if value, exists := s.without(full); exists {
 			w.without[s.name] = value
 		}
 		if other := s.other(); other != "" {
 			set(w.with, other, otherAddress)
 			set(w.without, other, otherAddress)
 		}
-		if s.fixed != nil {
-			s.fixed(w.with)
-			s.fixed(w.without)
+		for _, fix := range s.fixed {
+			fix(w.with)
+			fix(w.without)
+		}
+		if len(s.fixed) > 0 {
+			s.complete(w.with)
+			s.complete(w.without)
 		}
 		list = append(list, w)
 	}
 	return list
+}
+
+// complete adds the defaults of what the Cluster states.
+func (s *subject) complete(in inputs) {
+	for i := range s.class.Status.Variables {
+		variable := &s.class.Status.Variables[i]
+		if value, exists := in[variable.Name]; exists && len(variable.Definitions) > 0 {
+			applyDefaults(&variable.Definitions[0].Schema.OpenAPIV3Schema, value)
+		}
+	}
 }
 
 // surroundings are the class's other variables and the builtins.
@@ -267,15 +296,21 @@ func (s *subject) surroundings(full, published bool) inputs {
 		Name: "sample", Namespace: "sample", UID: "00000000-0000-0000-0000-000000000000",
 		Class: vip.ClassKey{Namespace: s.class.Namespace, Name: s.class.Name},
 	}
+	cluster.Labels = map[string]string{clusterv1.ClusterNameLabel: cluster.Name, clusterv1.ClusterTopologyOwnedLabel: ""}
+	cluster.Annotations = map[string]string{}
+	maps.Copy(cluster.Labels, s.labels)
+	maps.Copy(cluster.Annotations, s.annotations)
 	if published {
 		// A class may also wait for what the allocator publishes beside the variable.
-		cluster.Annotations = map[string]string{s.role.Stamp(): s.address, s.role.WrittenAnnotation(): s.path}
-		cluster.Labels = map[string]string{s.role.Stamp(): s.address, s.role.StampedLabel(): "true"}
+		maps.Copy(cluster.Annotations, map[string]string{s.role.Stamp(): s.address, s.role.WrittenAnnotation(): s.path})
+		maps.Copy(cluster.Labels, map[string]string{s.role.Stamp(): s.address, s.role.StampedLabel(): "true"})
 	}
 	builtin := clusterBuiltin(cluster, cluster.Annotations)
 	set(builtin, "topology.version", s.version)
-	builtin["network"] = map[string]any{
-		"serviceDomain": "cluster.local", "services": []any{"10.128.0.0/12"}, "pods": []any{"10.244.0.0/16"},
+	if full || s.network {
+		builtin["network"] = map[string]any{
+			"serviceDomain": "cluster.local", "services": []any{"10.128.0.0/12"}, "pods": []any{"10.244.0.0/16"},
+		}
 	}
 	in["builtin"] = map[string]any{"cluster": builtin}
 	return in

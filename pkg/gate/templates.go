@@ -42,14 +42,6 @@ func targets(class *clusterv1.ClusterClass) []target {
 	return list
 }
 
-// owner names the workers that the target belongs to; empty if every Cluster has it.
-func (t *target) owner() string {
-	if t.worker == "" {
-		return ""
-	}
-	return t.kind + " " + t.worker
-}
-
 // matches tells whether the selector of a patch selects the target.
 func (t *target) matches(selector *clusterv1.PatchSelector) bool {
 	if !t.ref.IsDefined() || t.ref.APIVersion != selector.APIVersion || t.ref.Kind != selector.Kind {
@@ -83,25 +75,24 @@ func anyMatches(names []string, class string) bool {
 // builtin is what the target's templates see beside the Cluster.
 func (t *target) builtin(s *subject) map[string]any {
 	const name = "sample-name"
-	version, replicas := s.version, s.replicas
-	switch t.kind {
-	case ofInfrastructure:
+	if t.kind == ofInfrastructure {
 		return nil
-	case ofControlPlane:
-		return map[string]any{
-			"name": name, "version": version, "replicas": replicas, "metadata": sampleMetadata(),
-			"machineTemplate": map[string]any{"infrastructureRef": map[string]any{"name": name}},
-		}
-	default:
-		return map[string]any{
-			"name": name, "version": version, "replicas": replicas, "metadata": sampleMetadata(),
-			"class": t.worker, "topologyName": name,
-			"bootstrap":         map[string]any{"configRef": map[string]any{"name": name}},
-			"infrastructureRef": map[string]any{"name": name},
-		}
 	}
-}
-
-func sampleMetadata() map[string]any {
-	return map[string]any{"labels": map[string]any{}, "annotations": map[string]any{}}
+	builtin := map[string]any{"name": name, "version": s.version}
+	if s.replicas != nil {
+		builtin["replicas"] = s.replicas
+	}
+	labels := map[string]string{clusterv1.ClusterNameLabel: name, clusterv1.ClusterTopologyOwnedLabel: ""}
+	if t.kind == ofControlPlane {
+		builtin["metadata"] = metadata(labels, map[string]string{clusterv1.TemplateClonedFromNameAnnotation: name})
+		if s.class.Spec.ControlPlane.MachineInfrastructure.TemplateRef.IsDefined() {
+			builtin["machineTemplate"] = map[string]any{"infrastructureRef": map[string]any{"name": name}}
+		}
+		return builtin
+	}
+	builtin["metadata"] = metadata(labels, nil)
+	builtin["class"], builtin["topologyName"] = t.worker, name
+	builtin["bootstrap"] = map[string]any{"configRef": map[string]any{"name": name}}
+	builtin["infrastructureRef"] = map[string]any{"name": name}
+	return builtin
 }

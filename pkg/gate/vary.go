@@ -6,232 +6,160 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
 // variation is another Cluster than the one that sets as little as possible.
 type variation struct {
-	// text says what is different, as in "variable kubeVip.enabled is true".
-	text string
-	make func(*subject)
+	// of is what it differs in, and text says how, as in "variable kubeVip.enabled is true".
+	of, text string
+	make     func(*subject)
 }
 
-// What a class may ask is without bounds; this is what is tried.
+// What a template may ask is without bounds; this is what is tried.
 const (
-	maxVariations = 50
-	maxDepth      = 4
-	maxChoices    = 8 // of an enum, beside those that the template names
+	maxDepth   = 4 // of a field in an object
+	maxChoices = 8 // of an enum, beside those that the template names
+	maxNames   = 3 // of labels and annotations
 )
-
-// switchedOff tells whether a patch that would wait is off for some Cluster, and nothing
-// else waits then. It returns the patch, and by what it is off.
-func (s *subject) switchedOff(found *judgement, without situation) (why, patch string) {
-	if s.external() != "" {
-		return "", "" // which may wait then
-	}
-	if found.consumed() {
-		if found.gate == nil {
-			return "", ""
-		}
-		for _, v := range s.variations(found.gate.patch) {
-			other := s.varied(v)
-			built := other.judge(without)
-			e := other.builder(&built, without)
-			if e == nil {
-				continue
-			}
-			if e == built.open {
-				return "if " + v.text + ", " + s.whyOpen(e, without), e.patch.Name
-			}
-			return s.whyOff(e, "if "+v.text), e.patch.Name
-		}
-		return "", ""
-	}
-	if found.off == nil || s.builder(found, without) == nil {
-		return "", ""
-	}
-	for _, v := range s.variations(found.off.patch) {
-		if other := s.varied(v).judge(without); other.gate != nil && other.open == nil {
-			return s.whyOff(found.off, "unless "+v.text), found.off.patch.Name
-		}
-	}
-	return s.whyOff(found.off, "for a Cluster that sets nothing else"), found.off.patch.Name
-}
-
-// builder returns the patch for which Cluster API builds this Cluster without its VIP: one
-// that takes no VIP, or that would wait and is off. It claims nothing of a Cluster that the
-// class may not admit.
-func (s *subject) builder(found *judgement, without situation) *effect {
-	e := found.open
-	if e == nil || e.off {
-		e = found.off
-	}
-	if e == nil || found.consumed() || !s.sure(e.patch.EnabledIf) || s.fails(without) {
-		return nil
-	}
-	return e
-}
-
-// fails tells whether any patch of the class fails for this Cluster, whatever it is for.
-func (s *subject) fails(without situation) bool {
-	run := &simulation{subject: s, worlds: s.worlds(without)}
-	list := targets(s.class)
-	for i := range s.class.Spec.Patches {
-		for j := range list {
-			if patch := &s.class.Spec.Patches[i]; patch.External == nil && run.failsOn(patch, &list[j]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// failsOn goes by the first world alone: that of the Cluster which sets as little as possible.
-func (s *simulation) failsOn(patch *clusterv1.ClusterClassPatch, to *target) bool {
-	in := s.seenBy(to)[0].without
-	for i := range patch.Definitions {
-		definition := &patch.Definitions[i]
-		if to.worker != "" || !to.matches(&definition.Selector) {
-			continue
-		}
-		s.subject.evaluator.begin(patch)
-		if on, err := in.enables(patch.EnabledIf); err != nil || !on {
-			return err != nil
-		}
-		for _, operation := range definition.JSONPatches {
-			if operation.ValueFrom == nil || operation.Op == "remove" {
-				continue
-			}
-			if _, err := in.valueFrom(operation.ValueFrom); err != nil {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// sure tells whether the samples of the variables that the text names are values that the
-// class admits, as far as can be told without its rules.
-func (s *subject) sure(text string) bool {
-	for i := range s.class.Status.Variables {
-		variable := &s.class.Status.Variables[i]
-		if len(variable.Definitions) == 0 || variable.Name == s.name || !mentions(text, variable.Name) {
-			continue
-		}
-		if definition := &variable.Definitions[0]; isRequired(definition) && !sureSample(&definition.Schema.OpenAPIV3Schema) {
-			return false
-		}
-	}
-	return true
-}
-
-// sureSample tells whether sampleOf makes a value that the schema takes.
-func sureSample(schema *clusterv1.JSONSchemaProps) bool {
-	switch {
-	case schema.Default != nil:
-		return true
-	case ruled(schema):
-		return false
-	case len(schema.Enum) > 0 || schema.Type == "boolean":
-		return true
-	case schema.Type == "object":
-		if schema.MinProperties != nil || schema.MaxProperties != nil {
-			return false
-		}
-		for _, name := range schema.Required {
-			if property, exists := schema.Properties[name]; !exists || !sureSample(&property) {
-				return false
-			}
-		}
-		return true
-	case schema.Type == "array":
-		return schema.MinItems == nil
-	case schema.Type == "integer" || schema.Type == "number":
-		return schema.Maximum == nil || number(schema.Maximum) >= max(1, number(schema.Minimum))
-	}
-	return schema.Pattern == "" && schema.Format == "" && schema.MaxLength == nil && number(schema.MinLength) <= 256
-}
-
-// ruled tells whether only the API server can say what the schema takes.
-func ruled(schema *clusterv1.JSONSchemaProps) bool {
-	return len(schema.XValidations)+len(schema.AllOf)+len(schema.AnyOf)+len(schema.OneOf) > 0 || schema.Not != nil
-}
-
-func (s *subject) whyOff(e *effect, when string) string {
-	return fmt.Sprintf("patch %s, which takes variable %s, is off %s, so infrastructure is then built without the VIP: let it be on for every Cluster, %s",
-		e.patch.Name, s.path, when, guardIt)
-}
 
 // varied is the class for that other Cluster.
 func (s *subject) varied(v variation) *subject {
 	other := *s
 	v.make(&other)
+	other.varies = append(slices.Clip(other.varies), v.of)
 	return &other
 }
 
-// variations lists the Clusters for which the patch may be on or off: with other values of
-// what its enabledIf names.
-func (s *subject) variations(patch *clusterv1.ClusterClassPatch) (list []variation) {
-	text := patch.EnabledIf
-	if !strings.Contains(text, "{{") {
-		return nil
-	}
+// variations lists other Clusters, with other values of what a template names.
+func (s *subject) variations(text string) (list []variation) {
 	if mentions(text, "version") {
 		for _, version := range s.versions(text) {
-			list = append(list, variation{"the version is " + version, func(s *subject) { s.version = version }})
+			list = append(list, variation{"version", "the version is " + version, func(s *subject) { s.version = version }})
 		}
 	}
 	if mentions(text, "replicas") {
 		for _, replicas := range []float64{1, 3, 5} {
-			list = append(list, variation{fmt.Sprintf("the number of replicas is %.0f", replicas), func(s *subject) { s.replicas = replicas }})
+			list = append(list, variation{"replicas", fmt.Sprintf("the number of replicas is %.0f", replicas), func(s *subject) { s.replicas = replicas }})
 		}
+		list = append(list, variation{"replicas", "the number of replicas is not set", func(s *subject) { s.replicas = nil }})
 	}
-	otherName, _, _ := strings.Cut(s.other(), ".")
+	if mentions(text, "network") {
+		list = append(list, variation{"network", "the Cluster has a network", func(s *subject) { s.network = true }})
+	}
+	list = append(list, s.withMetadata(text)...)
+	_, there := s.without(false)
 	for i := range s.class.Status.Variables {
 		variable := &s.class.Status.Variables[i]
-		if len(variable.Definitions) == 0 || !inline(variable) || !mentions(text, variable.Name) {
-			continue
+		if len(variable.Definitions) > 0 && inline(variable) && asksFor(text, variable.Name) && (there || variable.Name != s.name) {
+			list = append(list, s.choices(variable.Name, &variable.Definitions[0].Schema.OpenAPIV3Schema, text, maxDepth)...)
 		}
-		definition := &variable.Definitions[0]
-		if !isRequired(definition) && definition.Schema.OpenAPIV3Schema.Default == nil && variable.Name != s.name && variable.Name != otherName {
-			list = append(list, variation{fmt.Sprintf("variable %s is absent", variable.Name), func(s *subject) { s.fixed = func(in inputs) { delete(in, variable.Name) } }})
-		}
-		list = append(list, s.choices(variable.Name, &definition.Schema.OpenAPIV3Schema, text, maxDepth)...)
 	}
-	return list[:min(len(list), maxVariations)]
+	return slices.DeleteFunc(list, func(v variation) bool {
+		return slices.ContainsFunc(s.varies, func(of string) bool { return reads(of, v.of) || reads(v.of, of) })
+	})
+}
+
+// withMetadata lists Clusters with a label or an annotation, of the names that a template has
+// in quotes and of another one. Those of the allocator say what is to become of the VIP.
+func (s *subject) withMetadata(text string) (list []variation) {
+	var words []string
+	for _, match := range keyed.FindAllStringSubmatch(text, -1) {
+		words = append(words, match[1])
+	}
+	words = slices.DeleteFunc(append(words, literals(text)...), func(word string) bool {
+		return strings.HasPrefix(word, vip.Prefix) || len(validation.IsQualifiedName(word)) > 0
+	})
+	words = append([]string{sampleWord}, words[:min(len(words), maxNames)]...)
+	for i, name := range words {
+		for _, value := range words {
+			if i == 0 && value != sampleWord {
+				continue // nobody asks for it
+			}
+			only := map[string]string{name: value}
+			if mentions(text, "annotations") {
+				list = append(list, variation{"annotations", name + ": " + value + " is among the annotations", func(s *subject) { s.annotations = only }})
+			}
+			if mentions(text, "labels") {
+				list = append(list, variation{"labels", name + ": " + value + " is among the labels", func(s *subject) { s.labels = only }})
+			}
+		}
+	}
+	return list
+}
+
+// asksFor tells whether a template asks for the variable, as in .mode, index . "mode" or
+// dig "mode" "x" "" . and not for a field of that name.
+func asksFor(text, name string) bool {
+	return mentions(literal.ReplaceAllString(text, ""), name) ||
+		slices.ContainsFunc(dug.FindAllStringSubmatch(text, -1), func(match []string) bool { return match[1] == name })
 }
 
 // choices lists the values that a template may ask for at the path.
 func (s *subject) choices(path string, schema *clusterv1.JSONSchemaProps, text string, depth int) (list []variation) {
-	if path == s.path || path == s.other() || depth == 0 || !mentions(text, path) || ruled(schema) {
+	if path == s.path || path == s.other() || depth == 0 || !mentions(text, path) || !mentions(text, lastOf(path)) || ruled(schema) {
 		return nil
 	}
+	values := valuesOf(schema, text)
 	if schema.Type == "object" {
 		for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
 			property := schema.Properties[name]
 			list = append(list, s.choices(path+"."+name, &property, text, depth-1)...)
 		}
-		return list
+		if path != s.name && sureSample(schema) {
+			values = append(values, sampleOf(schema, false))
+		}
 	}
-	for _, value := range valuesOf(schema, text) {
+	for _, value := range values {
 		shown, err := json.Marshal(value)
 		if err != nil {
 			continue
 		}
-		list = append(list, variation{
-			fmt.Sprintf("variable %s is %.80s", path, shown),
-			func(s *subject) { s.fixed = func(in inputs) { set(in, path, value) } },
-		})
+		list = append(list, variation{path, fmt.Sprintf("variable %s is %.80s", path, shown), func(s *subject) {
+			s.fixed = append(slices.Clip(s.fixed), func(in inputs) { s.fix(in, path, value) })
+		}})
 	}
 	return list
 }
 
+// fix sets the value at the path of a variable. An object that the Cluster lacks gets what
+// it requires.
+func (s *subject) fix(in inputs, path string, value any) {
+	name, _, nested := strings.Cut(path, ".")
+	if _, exists := in[name]; nested && !exists {
+		variable := s.variable(name)
+		if variable == nil {
+			return
+		}
+		in[name] = sampleOf(&variable.Definitions[0].Schema.OpenAPIV3Schema, false)
+	}
+	set(in, path, runtime.DeepCopyJSONValue(value))
+}
+
 var (
-	literal     = regexp.MustCompile("\"([^\"]{1,80})\"|`([^`]{1,80})`")
+	literal     = regexp.MustCompile("\"([^\"]{0,80})\"|`([^`]{0,80})`")
+	dug         = regexp.MustCompile(`\b(?:dig|index|get|hasKey)\s+(?:[.$]\s+)?"([^"]{1,80})"`)
+	keyed       = regexp.MustCompile(`(?:annotations"?|labels"?|get \$\w+)\s+"([^"]{1,80})"`)
+	wholeNumber = regexp.MustCompile(`\b\d{1,6}\b`)
 	versionText = regexp.MustCompile(`\d+\.\d+(\.\d+)?`)
 )
+
+// literals lists the words that a template has in quotes.
+func literals(text string) (words []string) {
+	for _, match := range literal.FindAllStringSubmatch(text, -1) {
+		if word := match[1] + match[2]; !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
 
 // valuesOf lists values of the schema that differ for a template: both of a boolean, some
 // of an enum, and the words of the template itself. What only rules can tell is left out.
@@ -242,11 +170,29 @@ func valuesOf(schema *clusterv1.JSONSchemaProps, text string) []any {
 	case schema.Type == "boolean":
 		return []any{false, true}
 	case schema.Type == "integer" || schema.Type == "number":
-		return numbersOf(schema)
+		return numbersOf(schema, text)
+	case schema.Type == "array":
+		return listsOf(schema, text)
 	case schema.Type == "string" && schema.Pattern == "" && schema.Format == "":
 		return wordsOf(schema, text)
 	}
 	return nil
+}
+
+// listsOf are the empty list, and those of one value.
+func listsOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
+	if number(schema.MinItems) == 0 {
+		values = append(values, []any{})
+	}
+	if number(schema.MinItems) <= 1 && schema.Items != nil && !ruled(schema.Items) {
+		for _, value := range valuesOf(schema.Items, text) {
+			values = append(values, []any{value})
+		}
+		if schema.Items.Type == "object" && sureSample(schema.Items) {
+			values = append(values, []any{sampleOf(schema.Items, true)})
+		}
+	}
+	return values
 }
 
 func choicesOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
@@ -262,12 +208,19 @@ func choicesOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
 	return values
 }
 
-func numbersOf(schema *clusterv1.JSONSchemaProps) (values []any) {
+func numbersOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
 	if schema.ExclusiveMinimum != nil || schema.ExclusiveMaximum != nil {
 		return nil
 	}
-	for _, more := range []float64{0, 1, 5} {
-		if value := number(schema.Minimum) + more; schema.Maximum == nil || value <= number(schema.Maximum) {
+	least := number(schema.Minimum)
+	candidates := []float64{least, least + 1, least + 5, number(schema.Maximum)}
+	for _, digits := range wholeNumber.FindAllString(text, maxNames) {
+		if n, err := strconv.Atoi(digits); err == nil {
+			candidates = append(candidates, float64(n-1), float64(n), float64(n+1))
+		}
+	}
+	for _, value := range candidates {
+		if value >= least && (schema.Maximum == nil || value <= number(schema.Maximum)) && !slices.Contains(values, any(value)) {
 			values = append(values, value)
 		}
 	}
@@ -275,11 +228,8 @@ func numbersOf(schema *clusterv1.JSONSchemaProps) (values []any) {
 }
 
 func wordsOf(schema *clusterv1.JSONSchemaProps, text string) (values []any) {
-	words := []string{"sample", ""}
-	for _, match := range literal.FindAllStringSubmatch(text, -1) {
-		words = append(words, match[1]+match[2])
-	}
-	for _, word := range words {
+	words := literals(text)
+	for _, word := range append([]string{sampleWord, ""}, words[:min(len(words), maxChoices)]...) {
 		length := float64(len(word))
 		if length >= number(schema.MinLength) && (schema.MaxLength == nil || length <= number(schema.MaxLength)) {
 			values = append(values, word)
@@ -296,11 +246,15 @@ func (s *subject) versions(text string) []string {
 	}
 	suffix := versionSuffix(s.class)
 	list := []string{"v1.28.0" + suffix, "v1.99.0" + suffix}
-	for _, version := range versionText.FindAllString(text, -1) {
-		if strings.Count(version, ".") == 1 {
+	for _, version := range versionText.FindAllString(text, maxNames) {
+		parts := strings.Split(version, ".")
+		if len(parts) == 2 {
 			version += ".0"
 		}
 		list = append(list, "v"+version+suffix)
+		if minor, err := strconv.Atoi(parts[1]); err == nil && minor > 0 {
+			list = append(list, fmt.Sprintf("v%s.%d.0%s", parts[0], minor-1, suffix))
+		}
 	}
 	return list
 }

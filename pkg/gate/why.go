@@ -12,7 +12,7 @@ import (
 const guardIt = "or guard the patch with an enabledIf that calls fail while there is no value"
 
 // whyOpen explains a patch that does not wait.
-func (s *subject) whyOpen(e *effect, without situation) string {
+func (s *subject) whyOpen(e *effect) string {
 	patch := e.patch.Name
 	if e.kind == switchedOff {
 		return fmt.Sprintf("the enabledIf of patch %s switches it off while variable %s has no value, so infrastructure is built without the VIP: let the enabledIf call fail instead",
@@ -21,7 +21,7 @@ func (s *subject) whyOpen(e *effect, without situation) string {
 	if e.kind == switchedOn {
 		return fmt.Sprintf("the enabledIf of patch %s is true while variable %s has no value, so infrastructure is built without the VIP: let the enabledIf call fail instead", patch, s.path)
 	}
-	if byDefault, exists := s.defaultOf(without); exists {
+	if byDefault, exists := s.defaultOf(); exists {
 		remedy := "remove the default"
 		if e.kind != takesOther {
 			remedy += " and take the value with valueFrom.variable"
@@ -38,9 +38,21 @@ func (s *subject) whyOpen(e *effect, without situation) string {
 	}
 }
 
+// whyOff explains a patch that is off for some Clusters.
+func (s *subject) whyOff(e *effect, when string) string {
+	return fmt.Sprintf("patch %s, which takes variable %s, is off %s, so infrastructure is then built without the VIP: let it be on for every Cluster, %s",
+		e.patch.Name, s.path, when, guardIt)
+}
+
+// whyWorkers explains a patch that waits where there are workers.
+func (s *subject) whyWorkers(e *effect) string {
+	return fmt.Sprintf("patch %s takes variable %s for workers of class %s only, so a Cluster without them is built without the VIP: take it in the patch of the infrastructure cluster",
+		e.patch.Name, s.path, e.worker)
+}
+
 // defaultOf returns what defaulting puts at the path, as JSON.
-func (s *subject) defaultOf(without situation) (text string, exists bool) {
-	value, exists := without(false)
+func (s *subject) defaultOf() (text string, exists bool) {
+	value, exists := s.without(false)
 	if !exists {
 		return "", false
 	}
@@ -48,8 +60,11 @@ func (s *subject) defaultOf(without situation) (text string, exists bool) {
 	return text, err == nil
 }
 
-func (s *subject) whyEmpty(e *effect) string {
-	return fmt.Sprintf("a Cluster that states \"\" as variable %s is built without the VIP (patch %s): set minLength: 1 in its schema, once no Cluster holds \"\" any more", s.path, e.patch.Name)
+func (s *subject) whyEmpty(patch string) string {
+	if patch != "" {
+		patch = " (patch " + patch + ")"
+	}
+	return fmt.Sprintf("a Cluster that states \"\" as variable %s is built without the VIP%s: set minLength: 1 in its schema, once no Cluster holds \"\" any more", s.path, patch)
 }
 
 func (s *subject) whyUnconsumed() string {

@@ -104,6 +104,7 @@ var texts = map[vip.Reason]string{
 	vip.PoolNotAccepted:  "the claim is bound to a pool that does not serve this Cluster",
 	vip.AddressInvalid:   "the provider bound the claim to something that is no usable address",
 	vip.AddressInUse:     "the address that was bound is used by somebody else",
+	vip.CopiedVIP:        "it is that of the Cluster whose manifest was copied",
 	vip.VariableRefused:  "the class's variable cannot take the address",
 
 	vip.VariableNotBackfilled: "the class's variable does not hold it; set it by hand",

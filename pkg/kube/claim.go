@@ -24,6 +24,8 @@ func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip
 		Role:     vip.Role(claim.Labels[vip.PoolRoleKey]),
 		Pool:     scope.Ref(claim.Spec.PoolRef, claim.Namespace),
 		Bound:    claim.Status.AddressRef.Name != "",
+
+		ClusterLabel: claim.Labels[vip.ClusterNameLabel], ReservedUntil: claim.Annotations[vip.ReservedUntilAnnotation],
 	}
 	if view.Deleting {
 		view.DeletedAt = claim.DeletionTimestamp.Time
@@ -39,6 +41,7 @@ func Claim(claim *ipamv1.IPAddressClaim, address *ipamv1.IPAddress, cluster *vip
 		view.Address = &vip.Address{
 			Name: address.Name, Text: address.Spec.Address, Claim: address.Spec.ClaimRef.Name,
 			Pool: scope.Ref(address.Spec.PoolRef, address.Namespace), Deleting: !address.DeletionTimestamp.IsZero(),
+			Pinned: OwnedBy(address.OwnerReferences, cluster.UID),
 		}
 	}
 	view.Outdated = outdated(claim, desiredMeta(claim, cluster, role))

@@ -2,8 +2,10 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/rancher/lasso/pkg/client"
 	"github.com/rancher/wrangler/v3/pkg/apply"
@@ -98,17 +100,58 @@ func (c *Claims) set(ctx context.Context, namespace, name string, role vip.Role)
 		WithSetID(string(role) + "-vip")
 }
 
-// TakeBack makes the IPAddress that a lost claim had, before the claim is made
-// anew: the in-cluster provider takes an IPAddress of the claim's name for its
-// allocation. Until then the Cluster owns it, so that nothing stays behind.
-func (c *Claims) TakeBack(ctx context.Context, cluster *vip.Cluster, role vip.Role, pool *Pool, address string) error {
-	name := role.ClaimName(cluster.Name)
-	if plain, err := netip.ParseAddr(address); err == nil {
-		// A user may have rewritten the stamp as ::ffff:10.0.0.1, which the provider would
-		// not know as one of its own and hand out once more.
-		address = plain.Unmap().String()
+// Pin makes the IPAddress of the claim's name before the claim is made: the in-cluster
+// provider takes an IPAddress of that name for its allocation. Until then the Cluster owns
+// it, so that nothing stays behind.
+func (c *Claims) Pin(ctx context.Context, cluster *vip.Cluster, claim string, pool *Pool, key netip.Addr) error {
+	return c.createAddress(ctx, cluster, newAddress(cluster, claim, pool, key))
+}
+
+// Book makes an IPAddress without a claim: the in-cluster provider counts it as used and
+// never hands it out, and it goes with the Cluster.
+func (c *Claims) Book(ctx context.Context, cluster *vip.Cluster, role vip.Role, pool *Pool, key netip.Addr) error {
+	desired := newAddress(cluster, role.BookingName(cluster.Name), pool, key)
+	desired.Labels[vip.ManualLabel] = "true"
+	return c.createAddress(ctx, cluster, desired)
+}
+
+// IsBooking tells whether the IPAddress is one that Book made.
+func IsBooking(address *ipamv1.IPAddress) bool {
+	_, _, named := vip.ParseBookingName(address.Name)
+	return named && address.Labels[vip.ManualLabel] == "true"
+}
+
+// Unbook deletes what Book made.
+func (c *Claims) Unbook(ctx context.Context, address *ipamv1.IPAddress) error {
+	err := c.addresses.Delete(ctx, address.Namespace, address.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &address.UID}})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete IPAddress %s/%s: %w", address.Namespace, address.Name, err)
 	}
-	desired := &ipamv1.IPAddress{
+	return nil
+}
+
+// createAddress is content with one that exists if it is the same.
+func (c *Claims) createAddress(ctx context.Context, cluster *vip.Cluster, desired *ipamv1.IPAddress) error {
+	namespace, name := desired.Namespace, desired.Name
+	err := c.addresses.Create(ctx, cluster.Namespace, desired, &ipamv1.IPAddress{}, metav1.CreateOptions{FieldManager: FieldManager})
+	if err == nil {
+		return nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create IPAddress %s/%s: %w", namespace, name, err)
+	}
+	found := &ipamv1.IPAddress{}
+	if err := c.addresses.Get(ctx, namespace, name, found, metav1.GetOptions{}); err != nil {
+		return fmt.Errorf("get IPAddress %s/%s: %w", namespace, name, err)
+	}
+	if !found.DeletionTimestamp.IsZero() || found.Spec.Address != desired.Spec.Address || found.Spec.PoolRef != desired.Spec.PoolRef || !OwnedBy(found.OwnerReferences, cluster.UID) {
+		return fmt.Errorf("IPAddress %s/%s is in the way of %s", namespace, name, desired.Spec.Address)
+	}
+	return nil
+}
+
+func newAddress(cluster *vip.Cluster, name string, pool *Pool, key netip.Addr) *ipamv1.IPAddress {
+	return &ipamv1.IPAddress{
 		TypeMeta: metav1.TypeMeta{APIVersion: ipamv1.GroupVersion.String(), Kind: "IPAddress"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: cluster.Namespace, Name: name, OwnerReferences: []metav1.OwnerReference{ownerReference(cluster)},
@@ -117,22 +160,50 @@ func (c *Claims) TakeBack(ctx context.Context, cluster *vip.Cluster, role vip.Ro
 		Spec: ipamv1.IPAddressSpec{
 			ClaimRef: ipamv1.IPAddressClaimReference{Name: name},
 			PoolRef:  ipamv1.IPPoolReference{APIGroup: pool.Ref.Group, Kind: pool.Ref.Kind, Name: pool.Ref.Name},
-			Address:  address, Prefix: &pool.Network.Prefix, Gateway: pool.Network.Gateway,
+			// In any other form the provider would not know it as its own.
+			Address: key.Unmap().String(), Prefix: &pool.Network.Prefix, Gateway: pool.Network.Gateway,
 		},
 	}
-	err := c.addresses.Create(ctx, cluster.Namespace, desired, &ipamv1.IPAddress{}, metav1.CreateOptions{FieldManager: FieldManager})
-	if err == nil {
-		return nil
+}
+
+// AddressList holds IPAddresses by the Key of their address.
+type AddressList map[netip.Addr][]*ipamv1.IPAddress
+
+// ListAddresses asks the API server for all IPAddresses.
+func (c *Claims) ListAddresses(ctx context.Context) (AddressList, error) {
+	list := &ipamv1.IPAddressList{}
+	if err := c.addresses.List(ctx, metav1.NamespaceAll, list, metav1.ListOptions{}); err != nil {
+		return nil, fmt.Errorf("list IPAddresses: %w", err)
 	}
-	if !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create IPAddress %s/%s: %w", cluster.Namespace, name, err)
+	all := AddressList{}
+	for i := range list.Items {
+		if key, ok := vip.Key(list.Items[i].Spec.Address); ok {
+			all[key] = append(all[key], &list.Items[i])
+		}
 	}
-	found := &ipamv1.IPAddress{}
-	if err := c.addresses.Get(ctx, cluster.Namespace, name, found, metav1.GetOptions{}); err != nil {
-		return fmt.Errorf("get IPAddress %s/%s: %w", cluster.Namespace, name, err)
+	return all, nil
+}
+
+// Adopt makes the claim, which has no owner, the Cluster's. One that changed meanwhile is
+// left alone, with an error that apierrors.IsInvalid knows.
+func (c *Claims) Adopt(ctx context.Context, cluster *vip.Cluster, claim *vip.Claim) error {
+	ops := []vip.PatchOp{
+		{Op: "test", Path: "/metadata/uid", Value: claim.UID},
+		{Op: "test", Path: "/metadata/resourceVersion", Value: claim.ResourceVersion},
+		{Op: "test", Path: "/metadata/ownerReferences", Value: nil},
+		{Op: "add", Path: "/metadata/ownerReferences", Value: []metav1.OwnerReference{ownerReference(cluster)}},
+		// It has labels: those that made it ours.
+		{Op: "add", Path: "/metadata/labels/" + strings.ReplaceAll(vip.ClusterNameLabel, "/", "~1"), Value: cluster.Name},
 	}
-	if !found.DeletionTimestamp.IsZero() || found.Spec.Address != address || found.Spec.PoolRef != desired.Spec.PoolRef || !OwnedBy(found.OwnerReferences, cluster.UID) {
-		return fmt.Errorf("IPAddress %s/%s is in the way of taking back %s", cluster.Namespace, name, address)
+	if claim.ReservedUntil != "" {
+		ops = append(ops, vip.PatchOp{Op: "remove", Path: "/metadata/annotations/" + strings.ReplaceAll(vip.ReservedUntilAnnotation, "/", "~1")})
+	}
+	data, err := json.Marshal(ops)
+	if err != nil {
+		return fmt.Errorf("adopt claim %s/%s: %w", cluster.Namespace, claim.Name, err)
+	}
+	if err := c.client.Patch(ctx, cluster.Namespace, claim.Name, types.JSONPatchType, data, &ipamv1.IPAddressClaim{}, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+		return fmt.Errorf("adopt claim %s/%s: %w", cluster.Namespace, claim.Name, err)
 	}
 	return nil
 }

@@ -13,12 +13,24 @@ import (
 // kind that could not be listed belongs there too, without pools: only with its
 // scope the claims on it are understood.
 func ListedPools(found map[PoolKind][]unstructured.Unstructured) (*Pools, error) {
+	viewed := map[PoolKind][]*Pool{}
+	for kind, objects := range found {
+		viewed[kind] = nil
+		for i := range objects {
+			viewed[kind] = append(viewed[kind], NewPool(&objects[i], kind.Namespaced))
+		}
+	}
+	return PoolsOf(viewed)
+}
+
+// PoolsOf is ListedPools of pools that were viewed already.
+func PoolsOf(found map[PoolKind][]*Pool) (*Pools, error) {
 	pools := &Pools{caches: map[schema.GroupResource]poolCache{}}
 	for kind, objects := range found {
 		store := cache.NewStore(cache.MetaNamespaceKeyFunc)
-		for i := range objects {
-			if err := store.Add(NewPool(&objects[i], kind.Namespaced)); err != nil {
-				return nil, fmt.Errorf("keep %s %s: %w", kind.Kind, objects[i].GetName(), err)
+		for _, pool := range objects {
+			if err := store.Add(pool); err != nil {
+				return nil, fmt.Errorf("keep %s %s: %w", kind.Kind, pool.Name, err)
 			}
 		}
 		pools.caches[kind.GroupResource()] = poolCache{kind: kind, store: store}

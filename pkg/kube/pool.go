@@ -31,8 +31,9 @@ type Pool struct {
 	Total, Free, Used int64
 	// StatusErr says that the provider's numbers cannot be true.
 	StatusErr error
-	// Ranges is what the pool hands out; nil if that cannot be read.
-	Ranges *netipx.IPSet
+	// Ranges is what the pool hands out; nil if that cannot be read. Declared are its
+	// spec.addresses, of which it hands out all but a few.
+	Ranges, Declared *netipx.IPSet
 	// Network is how the in-cluster provider describes the pool's addresses.
 	Network Network
 	// Grace is how long the provider keeps an address after its release.

@@ -173,13 +173,18 @@ func (p *Pools) OnEvent(handler func(old, current *Pool)) (seen []cache.DoneChec
 }
 
 // List returns every pool that carries our keys.
-func (p *Pools) List() []*Pool {
+func (p *Pools) List() []*Pool { return p.list(true) }
+
+// Others returns every pool that carries none of them.
+func (p *Pools) Others() []*Pool { return p.list(false) }
+
+func (p *Pools) list(ours bool) []*Pool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var pools []*Pool
 	for _, c := range p.caches {
 		for _, object := range c.store.List() {
-			if pool, ok := object.(*Pool); ok && pool.Ours {
+			if pool, ok := object.(*Pool); ok && pool.Ours == ours {
 				pools = append(pools, pool)
 			}
 		}

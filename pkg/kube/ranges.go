@@ -38,6 +38,9 @@ func (p *Pool) readRanges(object map[string]any) {
 		return
 	}
 	p.Ranges = set
+	if p.Declared, err = ParseRanges(addresses, nil); err != nil {
+		p.Declared = set
+	}
 	if !p.Known && p.StatusErr == nil {
 		// A pool that is so new that it has no status yet holds what its ranges hold.
 		p.Known, p.Total = true, size(set)

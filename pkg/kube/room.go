@@ -14,10 +14,24 @@ func (p *Pool) Room() *allocator.Pool {
 	view := p.View()
 	room := &allocator.Pool{Usable: p.Usable, Used: p.Used, Reported: p.Known, Idle: view.Paused || view.Deleting}
 	if p.Ranges != nil {
-		room.Size = size(p.Ranges)
+		room.Size, room.Generation = size(p.Ranges), p.Generation
 		room.Holds = func(address netip.Addr) bool { return !address.IsValid() || !p.Excludes(address) }
 	}
+	if p.CanPin() {
+		room.Addresses = p.addresses
+	}
 	return room
+}
+
+// addresses are all that the pool hands out, as vip.Key returns them.
+func (p *Pool) addresses(yield func(netip.Addr) bool) {
+	for _, r := range p.Ranges.Ranges() {
+		for address := r.From(); address.IsValid() && address.Compare(r.To()) <= 0; address = address.Next() {
+			if !yield(netip.AddrFrom16(address.As16())) {
+				return
+			}
+		}
+	}
 }
 
 // ClaimRoom is the allocator's part of a claim; nil if there is none.

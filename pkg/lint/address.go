@@ -79,7 +79,7 @@ func (l *linter) checkManual(c *cluster, text string, line int) {
 		return
 	}
 	for _, p := range l.pools {
-		if p.Ranges == nil || !p.Contains(addr) {
+		if p.Ranges == nil || !p.Contains(addr) || p.nodes {
 			continue
 		}
 		whom := "another Cluster"

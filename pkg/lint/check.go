@@ -9,6 +9,10 @@ const (
 	BadYAML Check = "yaml"
 	// BadField: a field has the wrong type.
 	BadField Check = "field"
+	// UnknownField: a field that the kind does not have in that version.
+	UnknownField Check = "unknown-field"
+	// Substitution: a value that is filled in before the API server sees it.
+	Substitution Check = "substitution"
 	// UnknownKey: a label or annotation of ours that means nothing where it stands.
 	UnknownKey Check = "unknown-key"
 )
@@ -23,6 +27,10 @@ const (
 	PoolKind Check = "pool-kind"
 	// PoolRanges: addresses that cannot be read.
 	PoolRanges Check = "pool-ranges"
+	// PoolNetwork: prefix, gateway and addresses that do not fit each other.
+	PoolNetwork Check = "pool-network"
+	// PoolAddresses: addresses that can be no VIP.
+	PoolAddresses Check = "pool-addresses"
 	// PoolEmpty: a pool that can hand out nothing.
 	PoolEmpty Check = "pool-empty"
 	// PoolGrace: released addresses are handed out again at once.
@@ -71,6 +79,8 @@ const (
 	ManualInRange Check = "manual-in-range"
 	// AddressTwice: a VIP set by hand that is used twice.
 	AddressTwice Check = "address-twice"
+	// Plan: a Cluster that would wait for a VIP.
+	Plan Check = "plan"
 	// Paused: a Cluster that gets no VIP for now.
 	Paused Check = "paused"
 )
@@ -78,9 +88,9 @@ const (
 // Checks lists every check.
 func Checks() []Check {
 	return []Check{
-		BadYAML, BadField, UnknownKey,
-		PoolLabel, PoolKeys, PoolKind, PoolRanges, PoolEmpty, PoolGrace, PoolOverlap, NodeRange,
+		BadYAML, BadField, UnknownField, Substitution, UnknownKey,
+		PoolLabel, PoolKeys, PoolKind, PoolRanges, PoolNetwork, PoolAddresses, PoolEmpty, PoolGrace, PoolOverlap, NodeRange,
 		ClassName, ClassGate, ClassEmpty, ClassUnclear, ClassVariable, ClassExternal, Migration,
-		ClusterName, AnnotationValue, OwnAnnotation, PoolFilter, EmptyVariable, VariableValue, ManualAddress, ManualInRange, AddressTwice, Paused,
+		ClusterName, AnnotationValue, OwnAnnotation, PoolFilter, EmptyVariable, VariableValue, ManualAddress, ManualInRange, AddressTwice, Plan, Paused,
 	}
 }

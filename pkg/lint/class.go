@@ -24,17 +24,22 @@ type class struct {
 
 func (l *linter) loadClass(o *object) {
 	spec := new(clusterv1.ClusterClass)
-	if o.legacy() {
+	switch {
+	case o.legacy():
 		var old clusterv1beta1.ClusterClass
 		if !l.readable(o, &old) {
 			return
 		}
+		l.checkFields(o, new(clusterv1beta1.ClusterClass))
 		if err := clusterv1beta1.Convert_v1beta1_ClusterClass_To_v1beta2_ClusterClass(&old, spec, nil); err != nil {
 			l.add(o, o.line(), Error, BadField, "%v", err)
 			return
 		}
-	} else if !l.readable(o, spec) {
+	case !l.readable(o, spec):
 		return
+	default:
+		l.checkFields(o, new(clusterv1.ClusterClass))
+		l.checkRequired(o, spec)
 	}
 	c := &class{object: o, spec: spec}
 	for i := range spec.Spec.Patches {

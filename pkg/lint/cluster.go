@@ -13,6 +13,7 @@ import (
 
 type cluster struct {
 	*object
+	spec *clusterv1.Cluster
 	view vip.Cluster
 }
 
@@ -28,13 +29,15 @@ func (l *linter) loadCluster(o *object) {
 			l.add(o, o.line(), Error, BadField, "%v", err)
 			return
 		}
-		c.view = kube.Cluster(current)
+		c.spec, c.view = current, kube.Cluster(current)
+		l.checkFields(o, new(clusterv1beta1.Cluster))
 	} else {
 		var current clusterv1.Cluster
 		if !l.readable(o, &current) {
 			return
 		}
-		c.view = kube.Cluster(&current)
+		c.spec, c.view = &current, kube.Cluster(&current)
+		l.checkFields(o, new(clusterv1.Cluster))
 	}
 	l.clusters = append(l.clusters, c)
 }
@@ -57,7 +60,10 @@ func (l *linter) checkCluster(c *cluster) {
 	if text, set := c.view.Annotations[vip.BackfillAnnotation]; set && text != "true" {
 		l.add(c.object, c.annotationLine(vip.BackfillAnnotation), Warning, AnnotationValue, "%s: %.80q changes nothing; only \"true\" does", vip.BackfillAnnotation, text)
 	}
-	l.checkPlan(c, of)
+	if !l.options.Exists {
+		l.checkPlan(c, of)
+		l.checkWaiting(c)
+	}
 }
 
 func (c *cluster) annotationLine(key string) int { return c.line("metadata", "annotations", key) }
@@ -65,6 +71,9 @@ func (c *cluster) annotationLine(key string) int { return c.line("metadata", "an
 // checkName finds names under which neither the Cluster nor its claims can exist.
 func (l *linter) checkName(c *cluster) {
 	line := c.line("metadata", "name")
+	if hasPlaceholder(c.name) {
+		return
+	}
 	if c.name == "" {
 		if !c.has("metadata", "generateName") {
 			l.add(c.object, line, Error, ClusterName, "metadata.name is missing; name the Cluster")

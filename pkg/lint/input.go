@@ -53,7 +53,9 @@ func separates(line []byte) bool {
 
 // read returns the objects of a source; what cannot be read is a finding.
 func read(source Source, live bool) (objects []*object, broken []Finding) {
+	hinted := false
 	for _, doc := range documents(source.Data) {
+		doc.text = masked(doc.text)
 		if onlyDirectives(doc.text) {
 			continue
 		}
@@ -80,7 +82,18 @@ func read(source Source, live bool) (objects []*object, broken []Finding) {
 			fail(err)
 			continue
 		}
-		objects = append(objects, collect(&object{file: source.Name, before: doc.before, node: root.Content[0], live: live}, content)...)
+		m := &mask{}
+		content, _ = m.drop(content)
+		substituted := m.unknown
+		found := collect(&object{file: source.Name, before: doc.before, node: root.Content[0], live: live, substituted: substituted}, content)
+		objects = append(objects, found...)
+		if substituted && !hinted && len(found) > 0 {
+			hinted = true
+			broken = append(broken, Finding{
+				File: source.Name, Line: doc.firstPlaceholder(), Severity: Info, Check: Substitution,
+				Message: "the file has ${…} that is filled in before it is applied: what depends on that is passed over; give what is rendered to lint, as clusterctl generate yaml or envsubst print it",
+			})
+		}
 	}
 	return objects, broken
 }
@@ -114,7 +127,7 @@ func collect(at *object, content any) []*object {
 		var objects []*object
 		for i, item := range items {
 			if _, node := at.find("items", i); node != nil {
-				objects = append(objects, collect(&object{file: at.file, before: at.before, node: node, live: at.live}, item)...)
+				objects = append(objects, collect(&object{file: at.file, before: at.before, node: node, live: at.live, substituted: at.substituted}, item)...)
 			}
 		}
 		return objects
@@ -149,7 +162,7 @@ func (d document) broken(file string, err error) Finding {
 	if bytes.Contains(d.text, []byte("{{")) {
 		message += "; if this is a template, check what it renders (helm template … | capi-vip-allocator lint -)"
 	}
-	return Finding{File: file, Line: line, Severity: Error, Check: BadYAML, Message: vip.Short(message)}
+	return Finding{File: file, Line: line, Severity: Error, Check: BadYAML, Message: vip.Short(unmask.Replace(message))}
 }
 
 // firstLine is the first one with content.
@@ -163,4 +176,16 @@ func (d document) firstLine() int {
 		line++
 	}
 	return d.before + 1
+}
+
+// firstPlaceholder is the line of the first value that is to be filled in.
+func (d document) firstPlaceholder() int {
+	line := d.before + 1
+	for text := range bytes.Lines(d.text) {
+		if bytes.Contains(text, []byte(opened)) {
+			return line
+		}
+		line++
+	}
+	return d.firstLine()
 }

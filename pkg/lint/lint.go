@@ -16,6 +16,9 @@ type Options struct {
 	// OtherGate says that the hold gate or the hook gate keeps new Clusters waiting, so
 	// that an open class gate does no harm.
 	OtherGate bool
+	// Exists says that the input is what an API server has: what would happen when it is
+	// applied is past then.
+	Exists bool
 }
 
 // linter holds the input. What one object means may depend on the others.
@@ -28,12 +31,16 @@ type linter struct {
 	// users lists by Key of the address whose VIP it is.
 	users    map[netip.Addr][]user
 	findings []Finding
+	// planner decides for the Clusters of the input; nil if there is nothing to decide by.
+	planner *planner
 }
 
 // Result is what was found, in the order of the sources, and in how many objects.
 type Result struct {
 	Findings                 []Finding
 	Classes, Pools, Clusters int
+	// Plans say what would happen to each Cluster whose class and pools are given.
+	Plans []ClusterPlan
 }
 
 // Run checks the sources.
@@ -47,6 +54,9 @@ func Run(sources []Source, options Options) Result {
 		l.load(source, true)
 	}
 	l.indexUsers()
+	if !options.Exists {
+		l.preparePlan()
+	}
 	for _, p := range l.pools {
 		l.checkPool(p)
 	}
@@ -56,10 +66,14 @@ func Run(sources []Source, options Options) Result {
 	for _, c := range l.clusters {
 		l.checkCluster(c)
 	}
-	return Result{
+	result := Result{
 		Findings: sorted(l.findings, slices.Concat(sources, options.Live)),
 		Classes:  len(l.classes), Pools: len(l.pools), Clusters: len(l.clusters),
 	}
+	if l.planner != nil {
+		result.Plans = l.planner.plans
+	}
+	return result
 }
 
 func (l *linter) load(source Source, live bool) {
@@ -73,6 +87,8 @@ func (l *linter) load(source Source, live bool) {
 			l.loadCluster(o)
 		case o.kind == "IPAddressClaim":
 			// Our claims carry the role label too.
+		case o.group == "infrastructure.cluster.x-k8s.io" && strings.HasPrefix(o.kind, "Proxmox"):
+			l.loadNodes(o)
 		case isInCluster(o) || o.carries(vip.PoolClassKey, vip.PoolRoleKey):
 			l.loadPool(o)
 		}

@@ -13,6 +13,9 @@ func (c *cluster) runs() bool { return c.live || c.view.HasInfrastructure }
 // checkMigration lists the Clusters whose topology would stop once the class, which
 // waits for a VIP, is applied: those that exist and have no value for it to take.
 func (l *linter) checkMigration(c *class, role vip.Role) {
+	if l.options.Exists {
+		return
+	}
 	state := c.gates[role].State
 	if state != gate.Gated && state != gate.GatedUnlessEmpty && state != gate.Unclear {
 		return

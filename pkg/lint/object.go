@@ -25,6 +25,8 @@ type object struct {
 	group, version, kind, namespace, name string
 	// live says that the source holds Clusters that exist.
 	live bool
+	// substituted says that something in its document is filled in before it is applied.
+	substituted bool
 	// exported says that the object was read from an API server.
 	exported bool
 }
@@ -122,10 +124,10 @@ func (l *linter) readable(o *object, into any) bool {
 		for _, field := range strings.Split(wrong.Field, ".") {
 			path = append(path, field)
 		}
-		l.add(o, o.line(path...), Error, BadField, "%s must be %s, and is of type %s; the API server refuses it", wrong.Field, inWords(wrong.Type), wrong.Value)
+		l.add(o, o.line(path...), Error, BadField, "%s; the API server refuses it", InWords(err))
 		return false
 	}
-	l.add(o, o.line(), Error, BadField, "%s", strings.TrimPrefix(err.Error(), "json: "))
+	l.add(o, o.line(), Error, BadField, "%s", InWords(err))
 	return false
 }
 

@@ -20,6 +20,8 @@ const restSeconds = 120
 type pool struct {
 	*object
 	*kube.Pool
+	// nodes says that it is no pool, but a range from which a provider gives machines addresses.
+	nodes bool
 }
 
 // isInCluster tells whether the in-cluster provider serves pools of the kind.
@@ -35,25 +37,41 @@ func (l *linter) loadPool(o *object) {
 		return
 	}
 	namespaced := o.kind != "GlobalInClusterIPPool"
-	l.pools = append(l.pools, &pool{object: o, Pool: kube.NewPool(&unstructured.Unstructured{Object: o.raw}, namespaced)})
+	raw := o.raw
+	if o.version == "v1alpha1" {
+		raw = currentPool(raw)
+	}
+	l.pools = append(l.pools, &pool{object: o, Pool: kube.NewPool(&unstructured.Unstructured{Object: raw}, namespaced)})
 }
 
 func (l *linter) checkPool(p *pool) {
 	inCluster := isInCluster(p.object)
+	if p.nodes {
+		return
+	}
 	if inCluster || p.Ours {
 		l.checkKeys(p.object, onPools())
 	}
 	if !p.Ours {
+		l.checkStray(p)
 		return
 	}
-	l.checkLabels(p)
-	l.checkServes(p)
+	if !p.substituted {
+		l.checkLabels(p)
+		l.checkServes(p)
+		l.checkNames(p)
+	}
 	switch {
+	case p.substituted:
 	case handsOutPrefixes(p.object):
 		l.add(p.object, p.line("kind"), Error, PoolKind, "pools of this kind hand out prefixes, not addresses, and never serve VIPs; use an IP pool")
 	case !inCluster:
 		l.add(p.object, p.line("kind"), Info, PoolKind, "pools of this kind are read only if --pool-kinds names it, as resource.%s; their addresses are not checked here", p.group)
+	case !slices.Contains(poolVersions(), p.version):
+		l.add(p.object, p.line("apiVersion"), Error, PoolKind, "the in-cluster provider has no version %.40q of this kind, so the API server refuses the pool; write ipam.cluster.x-k8s.io/v1alpha2", p.version)
 	default:
+		l.checkPoolFields(p)
+		l.checkNetwork(p)
 		l.checkRanges(p)
 		if p.Ranges != nil && p.Grace <= 0 {
 			l.add(p.object, p.line("spec", "addressReuseGracePeriodSeconds"), Info, PoolGrace,

@@ -15,8 +15,10 @@ func (l *linter) checkRanges(p *pool) {
 	}
 	addresses := p.line("spec", "addresses")
 	switch {
-	case len(p.entries("addresses")) == 0:
+	case len(p.entries("addresses")) == 0 && p.version != "v1alpha1":
 		l.add(p.object, addresses, Error, PoolEmpty, "spec.addresses is empty, which the provider refuses; list the addresses of your VIPs")
+		return
+	case !l.checkUsable(p):
 		return
 	case len(p.Ranges.Ranges()) == 0:
 		l.add(p.object, addresses, Error, PoolEmpty, "no address is left: the gateway, excludedAddresses and the first and last address of the network are never handed out; extend spec.addresses")
@@ -86,6 +88,10 @@ func (l *linter) reportOverlap(p, other *pool) {
 		return
 	}
 	line := p.overlapLine(other)
+	if other.nodes {
+		l.add(p.object, line, Error, NodeRange, "%s is also in %s (%s:%d), whose machines get these addresses: a VIP could be a machine's too; separate the ranges", shared, other.Ref, other.file, other.line())
+		return
+	}
 	if !other.Ours {
 		l.add(p.object, line, Error, NodeRange, "%s is also in %s (%s:%d), which carries none of our labels: it could hand a VIP to a machine; exclude the addresses there by excludedAddresses",
 			shared, other.Ref, other.file, other.line())

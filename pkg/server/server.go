@@ -3,8 +3,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/config"
 	"github.com/gorizond/capi-vip-allocator/pkg/hook"
@@ -61,6 +64,9 @@ func Run(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	logrus.Infof("Starting capi-vip-allocator %s", version.String())
+	if !InPod() {
+		logrus.Warnf("This is no Pod: the Clusters of %s are written from here (%s)", s.rest.Host, cmp.Or(c.Kubeconfig, os.Getenv(clientcmd.RecommendedConfigPathEnvVar), clientcmd.RecommendedHomeFile))
+	}
 	// The endpoints answer until the work has come to rest.
 	group, work := errgroup.WithContext(ctx)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -76,6 +82,12 @@ func Run(ctx context.Context, c *config.Config) error {
 		return s.work(work)
 	})
 	return group.Wait()
+}
+
+// InPod tells whether the process runs in a Pod of the cluster that it works for.
+func InPod() bool {
+	_, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token")
+	return err == nil
 }
 
 func newServer(c *config.Config, registry *prometheus.Registry) (*server, error) {

@@ -1,7 +1,9 @@
 package snapshot
 
 import (
-	"sort"
+	"maps"
+	"net/netip"
+	"slices"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -44,7 +46,11 @@ func (o *Observer) addIndexers() {
 	}
 	o.Classes.AddIndexer(byObjectName, func(c *clusterv1.ClusterClass) ([]string, error) { return []string{c.Name}, nil })
 	o.Clusters.AddIndexer(ByAddress, func(c *clusterv1.Cluster) ([]string, error) {
-		return AddressesOf(c), nil
+		var keys []string
+		for _, key := range AddressesOf(c) {
+			keys = append(keys, key.String())
+		}
+		return keys, nil
 	})
 	o.Addresses.AddIndexer(ByAddress, func(a *ipamv1.IPAddress) ([]string, error) {
 		if key, ok := vip.Key(a.Spec.Address); ok {
@@ -57,13 +63,9 @@ func (o *Observer) addIndexers() {
 	})
 }
 
-// AddressesOf lists the addresses that the Cluster holds anywhere, sorted.
-func AddressesOf(c *clusterv1.Cluster) []string {
+// AddressesOf lists the addresses that the Cluster names anywhere, sorted, as vip.Key
+// returns them.
+func AddressesOf(c *clusterv1.Cluster) []netip.Addr {
 	view := kube.Cluster(c)
-	var keys []string
-	for key := range vip.Addresses(&view) {
-		keys = append(keys, key.String())
-	}
-	sort.Strings(keys)
-	return keys
+	return slices.SortedFunc(maps.Keys(vip.Addresses(&view)), netip.Addr.Compare)
 }

@@ -52,11 +52,12 @@ func NewReader(l Listed) (*Reader, error) {
 	o.addIndexers()
 	for _, pool := range l.Pools.List() {
 		room := pool.Room()
-		if room.Reported {
-			// Whoever lists may not see all addresses, but the provider has counted them.
-			room.Holds = nil
-		}
+		// Whoever lists may not see all addresses, but the provider has counted them.
+		room.Counted = room.Reported
 		o.Allocator.SetPool(pool.Ref, room)
+	}
+	for _, cluster := range l.Clusters {
+		o.Allocator.SetCluster(nil, AddressesOf(cluster))
 	}
 	for _, claim := range l.Claims {
 		o.Allocator.SetClaim(claim.Namespace, claim.Name, nil, kube.ClaimRoom(claim), false)
@@ -87,6 +88,22 @@ func (r *Reader) Candidates(s *vip.Snapshot, role vip.Role) []vip.Candidate {
 	decision := vip.Decision{}
 	want := &vip.Want{Role: role, Claim: role.ClaimName(s.Cluster.Name), Candidates: vip.Candidates(s, role)}
 	return r.Allocator.Judge(allocator.RequestOf(s, &decision), want)
+}
+
+// Closest is the pool that was most likely meant to serve the role, where none does.
+func (r *Reader) Closest(s *vip.Snapshot, role vip.Role) (vip.NearMiss, bool) {
+	var pools []vip.Pool
+	for _, pool := range r.Pools.List() {
+		pools = append(pools, pool.View())
+	}
+	for _, pool := range r.Pools.Others() {
+		if vip.HasKeys(pool.Labels, pool.Annotations) {
+			view := pool.View()
+			view.Serves = vip.ParseServes(pool.Labels, pool.Annotations)
+			pools = append(pools, view)
+		}
+	}
+	return vip.Closest(s, role, pools)
 }
 
 // Free is how many addresses of the pool nobody has or is about to have, if that is known.

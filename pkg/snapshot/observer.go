@@ -143,6 +143,9 @@ func (o *Observer) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 	}
 	s.Settings.HoldGate = s.Settings.HoldGate || o.hold.On()
 	o.observeNeeds(s, class)
+	if err := o.observeStarted(s, scope); err != nil {
+		return nil, err
+	}
 	s.Pools = o.poolsFor(s)
 	s.Recoveries = o.recoveries(s)
 	if s.Holders, err = o.holders(s); err != nil {
@@ -191,6 +194,29 @@ func (o *Observer) Claim(cluster *vip.Cluster, role vip.Role, scope kube.PoolSco
 	return kube.Claim(claim, address, cluster, role, scope), nil
 }
 
+// observeStarted looks for IPAddresses whose claims were not made any more.
+func (o *Observer) observeStarted(s *vip.Snapshot, scope kube.PoolScope) error {
+	for _, role := range vip.Roles() {
+		if s.Claims[role] != nil {
+			continue
+		}
+		address, err := o.Addresses.Get(s.Cluster.Namespace, role.ClaimName(s.Cluster.Name))
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("get IPAddress: %w", err)
+		}
+		if key, ok := vip.Key(address.Spec.Address); ok && address.DeletionTimestamp.IsZero() && kube.OwnedBy(address.OwnerReferences, s.Cluster.UID) {
+			if s.Started == nil {
+				s.Started = map[vip.Role]vip.Started{}
+			}
+			s.Started[role] = vip.Started{Pool: scope.Ref(address.Spec.PoolRef, address.Namespace), Key: key}
+		}
+	}
+	return nil
+}
+
 // observeNeeds asks what the class's patches do with this Cluster, only where the answer
 // matters: when a variable is about to be withdrawn, and where a Cluster is to be built or
 // let go. It does not wait for an answer that is not known yet.
@@ -235,8 +261,8 @@ func (o *Observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error)
 			return nil, fmt.Errorf("look up IPAddress %s: %w", key, err)
 		}
 		for _, address := range addresses {
-			if !ownAddress(s, address) {
-				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name, Rival: o.isRival(address)})
+			if !o.ownAddress(s, address) {
+				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name, Rival: o.IsRival(address)})
 			}
 		}
 		// An index has no order. Messages name the first: one that changed with every pass
@@ -273,10 +299,25 @@ func (o *Observer) clusterHolders(s *vip.Snapshot, key netip.Addr) ([]vip.Holder
 			return nil, err
 		}
 		if where := vip.Where(&other, o.ViewClass(other.Class, class), key); where != "" {
-			holders = append(holders, vip.Holder{Kind: "Cluster", Namespace: other.Namespace, Name: other.Name, Where: where})
+			holders = append(holders, vip.Holder{Kind: "Cluster", Namespace: other.Namespace, Name: other.Name, Where: where, Allocated: o.allocated(&other, key)})
 		}
 	}
 	return holders, nil
+}
+
+// allocated tells whether the Cluster has the address from a claim of its own.
+func (o *Observer) allocated(c *vip.Cluster, key netip.Addr) bool {
+	scope := o.Pools.Scope()
+	for _, role := range vip.Roles() {
+		claim, err := o.Claim(c, role, scope)
+		if err != nil || claim == nil || claim.Address == nil || !slices.Contains(claim.OwnerUIDs, c.UID) {
+			continue
+		}
+		if has, ok := vip.Key(claim.Address.Text); ok && has == key {
+			return true
+		}
+	}
+	return false
 }
 
 func keysOfInterest(s *vip.Snapshot) []netip.Addr {
@@ -297,8 +338,8 @@ func keysOfInterest(s *vip.Snapshot) []netip.Addr {
 	return result
 }
 
-// isRival tells whether the IPAddress belongs to a VIP claim of a Cluster that exists.
-func (o *Observer) isRival(address *ipamv1.IPAddress) bool {
+// IsRival tells whether the IPAddress belongs to a VIP claim of a Cluster that exists.
+func (o *Observer) IsRival(address *ipamv1.IPAddress) bool {
 	name, _, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name)
 	if !ours {
 		return false
@@ -311,11 +352,14 @@ func (o *Observer) isRival(address *ipamv1.IPAddress) bool {
 	return err == nil && kube.OwnedBy(claim.OwnerReferences, string(cluster.UID))
 }
 
-// ownAddress tells whether the IPAddress is one of the Cluster's claims'. After a
-// lost claim was half taken back it may exist before its claim does.
-func ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress) bool {
+// ownAddress tells whether the IPAddress is one of the Cluster's claims', or books its typed
+// VIP. After a lost claim was half taken back it may exist before its claim does.
+func (o *Observer) ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress) bool {
 	cluster, role, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name)
-	if address.Namespace != s.Cluster.Namespace || !ours || cluster != s.Cluster.Name {
+	if !ours {
+		return o.belongs(&s.Cluster, address)
+	}
+	if address.Namespace != s.Cluster.Namespace || cluster != s.Cluster.Name {
 		return false
 	}
 	if claim := s.Claims[role]; claim != nil {

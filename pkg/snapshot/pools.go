@@ -25,6 +25,11 @@ func claimed(s *vip.Snapshot, pool vip.PoolRef) bool {
 			return true
 		}
 	}
+	for _, started := range s.Started {
+		if started.Pool == pool {
+			return true
+		}
+	}
 	return false
 }
 

@@ -16,6 +16,11 @@ type Candidate struct {
 	Detail string
 	// Match says how exactly the pool names the Cluster's class.
 	Match Match
+	// Choices are the only addresses of the pool that the class's variable admits, as Key
+	// returns them; nil if it admits others.
+	Choices []netip.Addr
+	// Pin is the address that the allocator chose; invalid if any will do.
+	Pin netip.Addr
 }
 
 // Candidates judges every pool that names the Cluster's class and the role, from
@@ -33,46 +38,53 @@ func Candidates(s *Snapshot, role Role) []Candidate {
 		if pool.Serves.Err == nil && !pool.Serves.HasRole(role) {
 			continue
 		}
-		verdict, detail := judge(s, role, pool)
-		result = append(result, Candidate{Pool: pool, Verdict: verdict, Detail: detail, Match: pool.Serves.match(s.Cluster.Class)})
+		candidate := Candidate{Pool: pool, Match: pool.Serves.match(s.Cluster.Class)}
+		candidate.Verdict, candidate.Detail = judge(s, role, &candidate)
+		result = append(result, candidate)
 	}
 	slices.SortFunc(result, rank)
 	return result
 }
 
-func judge(s *Snapshot, role Role, pool *Pool) (Reason, string) {
+func judge(s *Snapshot, role Role, candidate *Candidate) (Reason, string) {
+	pool := candidate.Pool
 	if pool.Serves.Err != nil {
 		return PoolInvalid, Short(pool.Serves.Err.Error())
 	}
 	if verdict, detail := accepts(s, role, pool); verdict != "" {
 		return verdict, detail
 	}
-	if err := s.refuses(role, pool); err != nil {
+	var err error
+	if candidate.Choices, err = s.admitted(role, pool); err != nil {
 		return VariableRefused, fmt.Sprintf("variable %s of ClusterClass %s refuses all of its addresses: %v", s.Class.Roles[role].Path, s.Cluster.Class, err)
 	}
 	return pool.unable()
 }
 
-// refuses says why no address of the pool can be written to the class's variable, which
-// matters as long as that is to be written. It goes by the format and by a list of
-// choices; what a pattern refuses is known once there is an address.
-func (s *Snapshot) refuses(role Role, pool *Pool) error {
+// admitted are the only addresses of the pool that can be written to the class's variable,
+// nil if there are others, or an error if none can; which matters as long as that is to be
+// written. It goes by the format and by a list of choices; what a pattern refuses is known
+// once there is an address.
+func (s *Snapshot) admitted(role Role, pool *Pool) (choices []netip.Addr, err error) {
 	v := view(s, role, newPatch(&s.Cluster))
 	if !v.variable.Declared || v.variable.Problem != "" || pool.Holds == nil || !v.mayFill(true) {
-		return nil
+		return nil, nil
 	}
 	if family := v.variable.Family; family != "" && pool.Lowest.IsValid() && (family == "ipv4") != pool.Lowest.Is4() {
-		return fmt.Errorf("its format is %s", family)
+		return nil, fmt.Errorf("its format is %s", family)
+	}
+	if v.variable.Choices == nil {
+		return nil, nil
 	}
 	for _, choice := range v.variable.Choices {
-		if address, err := netip.ParseAddr(choice); err == nil && pool.Holds(address) {
-			return nil
+		if key, ok := Key(choice); ok && pool.Holds(key.Unmap()) {
+			choices = append(choices, key)
 		}
 	}
-	if choices := v.variable.Choices; choices != nil {
-		return fmt.Errorf("it takes %.80s and the like only", choices[0])
+	if choices == nil {
+		return nil, fmt.Errorf("it takes %.80s and the like only", v.variable.Choices[0])
 	}
-	return nil
+	return choices, nil
 }
 
 // accepts tells whether the pool may serve the Cluster at all, whatever its state.
@@ -120,8 +132,7 @@ func usable(candidates []Candidate) bool {
 // the Cluster may not use.
 func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 	if len(candidates) == 0 {
-		return NoPool, fmt.Sprintf("no pool serves class %s for role %s; label or annotate one with %s and %s",
-			s.Cluster.Class, role, PoolClassKey, PoolRoleKey)
+		return NoPool, fmt.Sprintf("no pool serves class %s for role %s", s.Cluster.Class, role)
 	}
 	var parts []string
 	reason := Reason("")
@@ -145,6 +156,12 @@ func whyNone(s *Snapshot, role Role, candidates []Candidate) (Reason, string) {
 
 // What a Candidate of the verdict PoolExhausted says.
 const (
-	NoFreeAddress = "it has no free address; extend it or add a pool"
+	NoFreeAddress = "it has no free address"
 	RefusedBefore = "its provider had no address for this Cluster a moment ago"
+)
+
+// NoneAdmitted is what a Candidate of the verdict VariableRefused says where the right
+// addresses are in use.
+const (
+	NoneAdmitted = "none of its addresses that this Cluster could use is free"
 )

@@ -5,6 +5,9 @@ package vip
 // endpoint. Whoever builds infrastructure from this very Cluster knows the VIP.
 func (s *Snapshot) Carries(role Role) bool {
 	v := view(s, role, nil)
+	if value := v.current(); value != "" && v.copies(value) {
+		return false
+	}
 	chosen := v.stamp
 	if role == ControlPlane {
 		if chosen = s.Cluster.Endpoint.Host; chosen == "" {

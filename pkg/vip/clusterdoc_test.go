@@ -191,7 +191,7 @@ func (d clusterDoc) foreign(s *vip.Snapshot) clusterDoc {
 	for _, role := range vip.Roles() {
 		for _, kind := range []string{"labels", "annotations"} {
 			values := rest.object("metadata", kind)
-			for _, key := range []string{role.Stamp(), role.StampedLabel(), role.WrittenAnnotation()} {
+			for _, key := range []string{role.Stamp(), role.StampedLabel(), role.WrittenAnnotation(), vip.WrittenForAnnotation} {
 				delete(values, key)
 			}
 			if len(values) == 0 {

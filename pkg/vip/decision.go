@@ -1,6 +1,9 @@
 package vip
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Decision is what is to be done for a Cluster, and why.
 type Decision struct {
@@ -34,8 +37,9 @@ const (
 type Outcome struct {
 	Role   Role
 	Reason Reason
-	// Message says in one sentence what is so and, if something is missing, what to do.
-	Message string
+	// Message says in one sentence what is so, Next what a person should do about it; Next is
+	// empty if the role is ready.
+	Message, Next string
 	// Notes are further findings, reported beside the outcome.
 	Notes []Note
 	// Address is the role's VIP once it is known.
@@ -50,11 +54,16 @@ type Outcome struct {
 	Pool PoolRef
 	// Ensure asks for the role's claim to exist on Pool, with today's labels and owner.
 	Ensure bool
-	// TakeBack asks for the IPAddress that the lost claim had, before Ensure makes
-	// the claim anew: its provider then binds the claim to that very address.
-	TakeBack bool
+	// Adopt asks for the role's claim, which has no owner, to become the Cluster's.
+	Adopt bool
+	// Pin is the address that the claim which Ensure makes is to get; invalid if any will do.
+	// Its IPAddress is made first, and the provider then binds the claim to it.
+	Pin netip.Addr
 	// Lease asks for the Lease of Address to be ours before Patch is sent.
 	Lease bool
+	// Verify asks for proof that nobody else has an IPAddress of Address before Patch is sent:
+	// the provider that found ours goes by what it had seen of others.
+	Verify bool
 	// Release names a claim to delete, with preconditions.
 	Release *Claim
 	// Waiting says that a pool event could end this outcome.

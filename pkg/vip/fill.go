@@ -1,5 +1,7 @@
 package vip
 
+import "strings"
+
 // fill plans the writes that bring the value to the places that are empty, and
 // the stamps. It tells whether the class's variable had to be left empty.
 //
@@ -31,7 +33,7 @@ func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 	default:
 		variableMissing = true
 	}
-	if early || v.live {
+	if early || v.live || v.isStamped() || v.backfills() {
 		v.fillStamp(value, fromClaim)
 	}
 	if fromClaim {
@@ -51,12 +53,26 @@ func (v *roleView) beforeInfrastructure() bool {
 	return first && (v.role == ControlPlane || v.patch.writesEndpoint) && !v.Cluster.InfrastructureProvisioned
 }
 
+// isStamped tells whether the VIP of a running Cluster is stamped, or was before somebody took
+// the stamp away. One that never was stays so: the stamp has others deploy to it.
+func (v *roleView) isStamped() bool {
+	before := v.Cluster.Conditions[v.role.ConditionType()]
+	return v.Cluster.Labels[v.role.StampedLabel()] == "true" || (before.Reason == Manual && strings.Contains(before.Message, manualStamped))
+}
+
+// stampIsOurs tells whether the stamp is the typed VIP that the condition speaks of: then it
+// follows that. Any other is somebody's choice.
+func (v *roleView) stampIsOurs() bool {
+	before := v.Cluster.Conditions[v.role.ConditionType()]
+	return before.Reason == Manual && strings.HasPrefix(before.Message, v.stamp+manualText) && v.Cluster.Labels[v.role.StampedLabel()] == "true"
+}
+
 func (v *roleView) restores() bool  { return v.written == v.variable.Path }
 func (v *roleView) backfills() bool { return v.Cluster.annotated(BackfillAnnotation, "true") }
 
 // mayFill tells whether the empty variable may be written.
 func (v *roleView) mayFill(fromClaim bool) bool {
-	return v.beforeInfrastructure() || v.backfills() || (fromClaim && v.restores())
+	return v.beforeInfrastructure() || v.backfills() || (fromClaim && (v.restores() || v.enabledAgain))
 }
 
 func (v *roleView) admits(value string) bool {
@@ -66,10 +82,11 @@ func (v *roleView) admits(value string) bool {
 // fillStamp publishes the value as annotation, and as label where it is a legal one.
 //
 // A stamp with another value stays, and the label stays true to it: an ingress
-// stamp may be a user's choice, and beside -written a stamp records which address
+// stamp may be a user's choice, unless we wrote it, and beside -written a stamp records which address
 // was published, by which a lost claim is known.
 func (v *roleView) fillStamp(value string, fromClaim bool) {
-	keeps := v.role == Ingress || (v.written != "" && !fromClaim)
+	follows := !v.live && v.written == "" && v.stampIsOurs()
+	keeps := (v.role == Ingress && !follows) || (v.written != "" && !fromClaim)
 	if keeps && v.stamp != "" && !sameHost(v.stamp, value) {
 		v.out.note(ValuesDiffer, "annotation %s holds %.80q", v.role.Stamp(), v.stamp)
 		value = v.stamp

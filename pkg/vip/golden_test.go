@@ -31,7 +31,7 @@ type planRole struct {
 	Pool      string     `json:"pool,omitempty"`
 	Ensure    bool       `json:"ensure,omitempty"`
 	Release   string     `json:"release,omitempty"`
-	TakeBack  bool       `json:"takeBack,omitempty"`
+	Pin       string     `json:"pin,omitempty"`
 	Lease     bool       `json:"lease,omitempty"`
 	Waiting   bool       `json:"waiting,omitempty"`
 	Published bool       `json:"published,omitempty"`
@@ -65,10 +65,13 @@ func renderPlan(t *testing.T, d *vip.Decision) []byte {
 	for role, o := range d.Roles {
 		rendered := &planRole{
 			Reason: o.Reason, Message: o.Message, Address: o.Address,
-			Ensure: o.Ensure, TakeBack: o.TakeBack, Lease: o.Lease, Waiting: o.Waiting, Published: o.Published,
+			Ensure: o.Ensure, Lease: o.Lease, Waiting: o.Waiting, Published: o.Published,
 		}
 		if o.Pool != (vip.PoolRef{}) {
 			rendered.Pool = o.Pool.String()
+		}
+		if o.Pin.IsValid() {
+			rendered.Pin = o.Pin.Unmap().String()
 		}
 		if o.Release != nil {
 			rendered.Release = o.Release.Name

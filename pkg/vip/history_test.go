@@ -29,6 +29,8 @@ type citizen struct {
 	claims map[vip.Role]*vip.Claim
 	// live counts the claims made in this Cluster's life, by role.
 	made map[vip.Role]int
+	// pins are the addresses that the claims are to get.
+	pins map[vip.Role]netip.Addr
 }
 
 var bothRoles = "control-plane,ingress"
@@ -39,7 +41,7 @@ func newWorld(t *testing.T, r *dice) *world {
 		w.pools = append(w.pools, (&casePool{Name: name, Class: "rke2", Role: bothRoles}).view())
 	}
 	for i := range 3 {
-		c := &citizen{claims: map[vip.Role]*vip.Claim{}, made: map[vip.Role]int{}}
+		c := &citizen{claims: map[vip.Role]*vip.Claim{}, made: map[vip.Role]int{}, pins: map[vip.Role]netip.Addr{}}
 		c.view = vip.Cluster{
 			Namespace: caseNamespace, Name: fmt.Sprintf("c%d", i), UID: fmt.Sprintf("uid-%d", i),
 			HasTopology: true, Class: vip.ClassKey{Namespace: caseNamespace, Name: "rke2"},
@@ -74,11 +76,58 @@ func (w *world) snapshot(c *citizen) *vip.Snapshot {
 			}
 		}
 	}
+	return placed(s, w.rooms())
+}
+
+// rooms is an allocator that has seen all that there is.
+func (w *world) rooms() *allocator.Allocator {
 	rooms := allocator.New()
 	for _, pool := range w.pools {
-		rooms.SetPool(pool.Ref, &allocator.Pool{})
+		addresses := func(yield func(netip.Addr) bool) {
+			for _, text := range addressesOf(pool.Ref) {
+				if key, _ := vip.Key(text); !yield(key) {
+					return
+				}
+			}
+		}
+		holds := func(key netip.Addr) bool { return slices.Contains(addressesOf(pool.Ref), key.Unmap().String()) }
+		rooms.SetPool(pool.Ref, &allocator.Pool{Size: poolSize, Holds: holds, Addresses: addresses})
 	}
-	return placed(s, rooms)
+	for _, c := range w.clusters {
+		view := c.doc.read(c.view)
+		rooms.SetCluster(nil, slices.Collect(maps.Keys(vip.Addresses(&view))))
+		for _, claim := range c.claims {
+			rooms.SetClaim(view.Namespace, claim.Name, nil, &allocator.Claim{Pool: claim.Pool, Ours: true, Bound: claim.Bound}, false)
+			if key := c.addressOf(claim); key.IsValid() {
+				rooms.SetAddress(view.Namespace, nil, &allocator.Address{Pool: claim.Pool, Claim: claim.Name, Key: key})
+			}
+		}
+	}
+	return rooms
+}
+
+// addressOf is the address of the IPAddress that has the claim's name; invalid if none has.
+// That of a pinned claim is there before it is bound.
+func (c *citizen) addressOf(claim *vip.Claim) netip.Addr {
+	if claim.Address != nil {
+		key, _ := vip.Key(claim.Address.Text)
+		return key
+	}
+	return c.pins[claim.Role]
+}
+
+const poolSize = 6
+
+// addressesOf are those of the pool. The ranges of the two pools overlap in .3 to .6.
+func addressesOf(pool vip.PoolRef) (addresses []string) {
+	first := 1
+	if pool.Name == "p1" {
+		first = 3
+	}
+	for n := first; n < first+poolSize; n++ {
+		addresses = append(addresses, fmt.Sprintf("10.0.0.%d", n))
+	}
+	return addresses
 }
 
 // pass is one pass of the allocator over the Cluster. It reports whether anything was written.
@@ -97,6 +146,7 @@ func (w *world) pass(c *citizen) (wrote bool) {
 				OwnerUIDs: []string{c.view.UID}, OwnerClusters: []string{c.view.UID},
 			}
 			c.made[role]++
+			c.pins[role] = outcome.Pin
 		}
 		c.claims[role].Outdated, wrote = false, true
 		w.note("%s: claim %s on %s", c.view.Name, role, outcome.Pool)
@@ -107,7 +157,8 @@ func (w *world) pass(c *citizen) (wrote bool) {
 	}
 	for _, role := range vip.Roles() {
 		if outcome := d.Roles[role]; outcome != nil && outcome.Release != nil {
-			if outcome.Release.Bound && s.Cluster.Annotations[role.EnabledAnnotation()] != "false" {
+			refused := outcome.Want != nil && outcome.Want.Refused == outcome.Release.Pool
+			if outcome.Release.Bound && !refused && s.Cluster.Annotations[role.EnabledAnnotation()] != "false" {
 				w.fail("%s: the bound claim of role %s is released, and nobody asked for it", c.view.Name, role)
 			}
 			delete(c.claims, role)
@@ -154,18 +205,17 @@ func (w *world) bind(c *citizen, role vip.Role) {
 	used := map[string]bool{}
 	for _, other := range w.clusters {
 		for _, taken := range other.claims {
-			if taken.Address != nil && taken.Pool == claim.Pool {
-				used[taken.Address.Text] = true
+			if key := other.addressOf(taken); key.IsValid() && taken.Pool == claim.Pool && taken != claim {
+				used[key.Unmap().String()] = true
 			}
 		}
 	}
-	// The ranges of the two pools overlap in .3 to .6.
-	first := 1
-	if claim.Pool.Name == "p1" {
-		first = 3
+	choices := addressesOf(claim.Pool)
+	if pin := c.pins[role]; pin.IsValid() {
+		choices = []string{pin.Unmap().String()}
 	}
-	for n := first; n < first+6; n++ {
-		if text := fmt.Sprintf("10.0.0.%d", n); !used[text] {
+	for _, text := range choices {
+		if !used[text] {
 			bound := *claim
 			bound.Bound, bound.Address = true, &vip.Address{Name: claim.Name, Text: text, Claim: claim.Name, Pool: claim.Pool}
 			c.claims[role] = &bound

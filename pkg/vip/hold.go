@@ -42,7 +42,7 @@ func hold(s *Snapshot, d *Decision, patch *patch) {
 		}
 		kept := false
 		for role, outcome := range d.Roles {
-			named := s.named(role) && outcome.Reason != VariableRefused
+			named := s.named(role) && outcome.Reason != VariableRefused && outcome.Reason != CopiedVIP
 			if !outcome.Reason.Ready() && s.WaitsFor(role) && !named {
 				outcome.note(ClusterHeld, "the Cluster is kept paused until then (annotation %s)", HeldAnnotation)
 				kept = true

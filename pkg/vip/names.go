@@ -16,7 +16,13 @@ const (
 	PoolNamespacesKey = Prefix + "namespaces"
 	// PoolPriorityKey ranks pools, higher first (annotation).
 	PoolPriorityKey = Prefix + "priority"
+	// PoolBookKey with the value "false" keeps VIPs that people typed from being booked in
+	// the pool (annotation).
+	PoolBookKey = Prefix + "book-manual"
 )
+
+// ManualLabel on an IPAddress with the value "true" says that it books a VIP that somebody typed.
+const ManualLabel = Prefix + "manual"
 
 // Keys on Clusters that do not depend on a role.
 const (
@@ -25,7 +31,14 @@ const (
 	BackfillAnnotation = Prefix + "backfill"
 	// HeldAnnotation marks a Cluster that our own admission policy paused.
 	HeldAnnotation = Prefix + "held"
+	// WrittenForAnnotation names, as namespace/name, the Cluster that our annotations
+	// were written for. On any other they are leftovers of a copied manifest.
+	WrittenForAnnotation = Prefix + "written-for"
 )
+
+// ReservedUntilAnnotation says until when, in RFC 3339, a claim without owner is kept for a
+// Cluster of its name. `kubectl vip reserve` makes such claims.
+const ReservedUntilAnnotation = Prefix + "reserved-until"
 
 // Keys on Rancher and Fleet Clusters, beside the stamps.
 const (
@@ -104,6 +117,22 @@ func (r Role) claimPrefix() string {
 
 // ClaimName is the name of the role's claim for the Cluster of that name.
 func (r Role) ClaimName(cluster string) string { return r.claimPrefix() + cluster }
+
+// BookingName is the name of the IPAddress that books a typed VIP of the role for the
+// Cluster of that name.
+func (r Role) BookingName(cluster string) string {
+	return "vip-manual-" + strings.TrimPrefix(r.claimPrefix(), "vip-") + cluster
+}
+
+// ParseBookingName leads from an IPAddress's name to the Cluster and role that it books
+// an address for; ok is false for a name that no booking has.
+func ParseBookingName(name string) (cluster string, role Role, ok bool) {
+	rest, found := strings.CutPrefix(name, "vip-manual-")
+	if !found {
+		return "", "", false
+	}
+	return ParseClaimName("vip-" + rest)
+}
 
 // ParseClaimName leads from a claim's name to the Cluster and role that it
 // belongs to; ok is false for a name that is not one of ours.

@@ -127,7 +127,7 @@ func (w *opWriter) remove(path string) {
 
 // metadataOps also tests the annotations that the decision was read from.
 func (p *patch) metadataOps(w *opWriter) {
-	read := []string{PausedAnnotation, BackfillAnnotation}
+	read := []string{PausedAnnotation, BackfillAnnotation, WrittenForAnnotation}
 	if p.cluster.Held() {
 		read = append(read, HeldAnnotation)
 	}

@@ -35,12 +35,18 @@ func PlanRoles(s *Snapshot, roles ...Role) Decision {
 		warnMisnamed(s, outcome)
 		decision.Roles[role] = outcome
 	}
+	dropLeftovers(s, patch, roles)
+	if slices.Contains(roles, Ingress) {
+		markDisabled(s, patch)
+	}
+	signPatch(s, patch, roles)
 	holdBack(s, &decision, patch)
 	if s.Cluster.Held() && complete(roles) {
 		hold(s, &decision, patch)
 	}
 	decision.Patch = patch.ops()
 	for role, outcome := range decision.Roles {
+		outcome.Next = Next(s, outcome)
 		decision.Conditions[role.ConditionType()] = outcome.condition()
 	}
 	return decision
@@ -174,10 +180,17 @@ func (o *Outcome) set(reason Reason, format string, args ...any) *Outcome {
 	return o
 }
 
+// NextStep stands in a condition between what is so and what to do about it.
+const NextStep = "; next: "
+
 func (o *Outcome) condition() Condition {
 	message := o.Message
 	for _, note := range o.Notes {
 		message += "; " + note.Message
 	}
-	return Condition{True: o.Reason.Ready(), Reason: o.Reason, Message: Short(message)}
+	message = Short(message)
+	if o.Next != "" {
+		message += NextStep + Short(o.Next)
+	}
+	return Condition{True: o.Reason.Ready(), Reason: o.Reason, Message: message}
 }

@@ -40,7 +40,7 @@ func (v *roleView) planDisabledIngress() *Outcome {
 	if v.live && v.claim.Address != nil {
 		address = v.claim.Address.Text
 	}
-	if !v.live && v.written == "" {
+	if !v.live && (v.written == "" || v.written == WrittenNone) {
 		// What stands there is not ours to remove.
 		return v.out
 	}
@@ -76,12 +76,26 @@ func (v *roleView) withdraw(address string) {
 		v.patch.removeLabel(v.role.Stamp())
 		v.patch.removeLabel(v.role.StampedLabel())
 	}
-	v.patch.removeAnnotation(v.role.WrittenAnnotation())
+	if v.Cluster.HasInfrastructure {
+		// The guards of classes let a running Cluster alone that has it.
+		v.patch.setAnnotation(v.role.WrittenAnnotation(), WrittenNone)
+	} else {
+		v.patch.removeAnnotation(v.role.WrittenAnnotation())
+	}
 	if !v.shared { // or what stands there is the control plane's
 		v.patch.removeVariable(v.variable.Path, address)
 	}
 	if v.written != WrittenNone && v.written != v.variable.Path {
 		v.patch.removeVariable(v.written, address)
+	}
+}
+
+// markDisabled says, with a patch that is due, of a running Cluster whose ingress an earlier
+// release switched off that no VIP is awaited: its class must not stop it once it is enabled.
+func markDisabled(s *Snapshot, patch *patch) {
+	v := view(s, Ingress, newPatch(&s.Cluster))
+	if !patch.empty() && s.Cluster.disabled(Ingress) && s.Cluster.HasInfrastructure && v.claim == nil && v.written == "" && v.value == "" && v.stamp == "" {
+		patch.setAnnotation(Ingress.WrittenAnnotation(), WrittenNone)
 	}
 }
 

@@ -17,8 +17,11 @@ type roleView struct {
 	value   string
 	stamp   string
 	written string
-	patch   *patch
-	out     *Outcome
+	// enabledAgain says that the role was switched off on a running Cluster and now is not:
+	// whoever did that wants the variable filled.
+	enabledAgain bool
+	patch        *patch
+	out          *Outcome
 }
 
 func view(s *Snapshot, role Role, patch *patch) *roleView {
@@ -42,6 +45,19 @@ func view(s *Snapshot, role Role, patch *patch) *roleView {
 	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default {
 		v.value = ""
 	}
+	if s.leftover(role) {
+		if v.written == v.variable.Path {
+			v.value = ""
+		}
+		v.stamp, v.written = "", ""
+	}
+	if v.written == WrittenNone && role == Ingress && v.stamp == "" && v.value == "" {
+		before := s.Cluster.Conditions[role.ConditionType()].Reason
+		v.enabledAgain = before != Allocated && before != VariableNotBackfilled && before != DuplicateAddress
+	}
+	if v.enabledAgain {
+		v.written = ""
+	}
 	return v
 }
 
@@ -58,7 +74,7 @@ func planRole(s *Snapshot, role Role, patch *patch) *Outcome {
 	if v.shared && !bound && v.written == "" && copied {
 		return v.planShared()
 	}
-	if !v.asked() && !bound && v.written == "" {
+	if !v.asked() && !bound && (v.written == "" || (v.written == WrittenNone && v.current() == "")) {
 		if v.live && v.current() == "" && v.stamp == "" {
 			// Nobody asks for this role any more and nothing was published. A Cluster
 			// that carries a VIP keeps its claim: after a move it is unbound for a while.
@@ -79,8 +95,8 @@ func (v *roleView) planShared() *Outcome {
 	if v.live {
 		v.out.Pool, v.out.Ensure = v.claim.Pool, v.claim.Outdated
 	}
-	return v.out.set(VariableRefused, "ClusterClass %s has variable %s for both roles, and it can hold one address only; name another one in the class's annotation %s",
-		v.Cluster.Class, v.variable.Path, v.role.VariableAnnotation())
+	return v.out.set(VariableRefused, "ClusterClass %s has variable %s for both roles, and it can hold one address only",
+		v.Cluster.Class, v.variable.Path)
 }
 
 // asked tells whether the class or a pool asks for the role on this Cluster.
@@ -120,7 +136,9 @@ func (v *roleView) current() string {
 	if v.Cluster.Endpoint.Host != "" {
 		return v.Cluster.Endpoint.Host
 	}
-	if v.written == "" {
+	// Beside a VIP of ours that stands elsewhere it is none, whoever emptied the endpoint.
+	ours := v.live && v.claim.Address != nil && sameHost(v.stamp, v.claim.Address.Text)
+	if v.written == "" && !ours {
 		return v.value
 	}
 	return ""
@@ -148,16 +166,16 @@ func (v *roleView) planClaimed() *Outcome {
 	if err := v.checkAddress(); err != nil {
 		return v.out.set(AddressInvalid, "claim %s: %v", v.claim.Name, err)
 	}
-	if value := v.current(); value != "" && !sameHost(value, address) {
+	if value := v.current(); value != "" && !sameHost(value, address) && !(v.stamp != "" && v.copies(value)) {
 		v.out.Address = value
 		v.fill(value, false)
 		return v.out.set(ClaimUnused, "the VIP is %s, but claim %s holds %s%s", value, v.claim.Name, address, v.releaseHint())
 	}
 	if !v.published(address) {
 		if outcome := v.refuse(address); outcome != nil {
-			return outcome
+			return v.giveUp(outcome)
 		}
-		v.out.Lease = v.claim.Contested && !v.claim.LeaseHeld
+		v.out.Lease, v.out.Verify = v.claim.Contested && !v.claim.LeaseHeld, v.claim.Address.Pinned
 	}
 	return v.publish(address)
 }
@@ -180,18 +198,17 @@ func (v *roleView) releaseHint() string {
 func (v *roleView) refuse(address string) *Outcome {
 	if !v.inUse(v.claim) && !serves(v.Snapshot, v.role, v.claim.Pool) {
 		v.out.Waiting = true
-		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s; delete the claim or let the pool serve it",
+		return v.out.set(PoolNotAccepted, "claim %s is bound to %s from %s, which does not serve this Cluster for role %s",
 			v.claim.Name, address, v.claim.Pool, v.role)
 	}
 	if v.claim.Address.Outside && !v.inUse(v.claim) {
 		v.out.Waiting = true
-		return v.out.set(AddressInvalid, "claim %s is bound to %s, which is none of the addresses of %s; delete the claim, or let the pool hold the address",
+		return v.out.set(AddressInvalid, "claim %s is bound to %s, which is none of the addresses of %s",
 			v.claim.Name, address, v.claim.Pool)
 	}
 	if holder, used := v.holder(address); used {
 		v.out.Waiting = true
-		return v.out.set(AddressInUse, "%s from %s is used by %s; name another pool in annotation %s and delete claim %s, or free the address",
-			address, v.claim.Pool, holder, v.role.PoolAnnotation(), v.claim.Name)
+		return v.out.set(AddressInUse, "%s from %s is used by %s", address, v.claim.Pool, holder)
 	}
 	if v.variable.Declared && v.mayFill(true) && v.value == "" {
 		if v.variable.Problem != "" {
@@ -207,6 +224,26 @@ func (v *roleView) refuse(address string) *Outcome {
 		}
 	}
 	return nil
+}
+
+// giveUp has a claim whose address must not be published replaced by one that is certain to
+// get another: on another pool, or pinned. A paused pool would not release it.
+func (v *roleView) giveUp(refused *Outcome) *Outcome {
+	pool := v.pool(v.claim.Pool)
+	if !refused.Waiting || v.inUse(v.claim) || (pool != nil && pool.Paused) {
+		return refused
+	}
+	v.out.Want = &Want{Role: v.role, Claim: v.claim.Name, Candidates: Candidates(v.Snapshot, v.role), Refused: v.claim.Pool}
+	placement := v.Placements[v.role]
+	if placement.Pool == (PoolRef{}) {
+		return refused
+	}
+	v.release()
+	to := "one on " + placement.Pool.String()
+	if placement.Pool == v.claim.Pool {
+		to = "one for another address"
+	}
+	return v.out.set(ClaimMoved, "%s; the claim is replaced by %s", refused.Message, to)
 }
 
 // publish brings the claim's address to every place where it belongs.

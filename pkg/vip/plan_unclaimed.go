@@ -9,7 +9,12 @@ import (
 // planUnclaimed decides a role that has no live claim of this Cluster.
 func (v *roleView) planUnclaimed() *Outcome {
 	value := v.current()
+	if outcome := v.planOwnerless(); outcome != nil {
+		return outcome
+	}
 	switch {
+	case value != "" && v.copies(value):
+		return v.planCopied(value)
 	case v.written != "" && (value == "" || sameHost(value, v.stamp)):
 		return v.planLost()
 	case value != "":
@@ -41,7 +46,7 @@ func (v *roleView) planLost() *Outcome {
 		return v.out
 	}
 	pool, possible := v.Recoveries[v.role]
-	if !possible {
+	if !possible || !key.IsValid() {
 		v.out.Waiting = true
 		v.out.Message += "; no pool that serves this Cluster can give it back"
 		return v.out
@@ -53,8 +58,8 @@ func (v *roleView) planLost() *Outcome {
 		v.out.Message += fmt.Sprintf("; another claim on %s is about to get it", pool)
 		return v.out
 	}
-	v.out.Pool, v.out.TakeBack = pool, asked && !placement.Made
-	v.out.Ensure = v.out.TakeBack
+	v.out.Pool, v.out.Pin = pool, key
+	v.out.Ensure = asked && !placement.Made
 	v.out.Message += fmt.Sprintf("; it is being taken back from %s", pool)
 	return v.out
 }
@@ -62,12 +67,21 @@ func (v *roleView) planLost() *Outcome {
 // planManual decides a role whose VIP was chosen by somebody else.
 func (v *roleView) planManual(value string) *Outcome {
 	v.out.Address = value
-	v.out.set(Manual, "%s was set by hand or by the infrastructure", Short(value))
+	v.out.set(Manual, "%s"+manualText, Short(value))
 	if !PlausibleHost(value) {
 		v.out.note(AddressInvalid, "%.80q is neither an IP address nor a host name, and is copied nowhere", value)
 		return v.out
 	}
-	v.fill(value, false)
+	missing := v.fill(value, false)
+	label := v.role.StampedLabel()
+	switch {
+	case missing && v.Cluster.HasInfrastructure && v.variable.Default == "" && v.variable.Ungated == "" && !v.Class.Pending && v.admits(value):
+		// The class lets nothing more happen to the Cluster.
+		v.out.set(VariableNotBackfilled, "%s"+manualText+", but variable %s of this running Cluster is left empty; annotation %s: \"true\" fills it and may roll out machines",
+			Short(value), v.variable.Path, BackfillAnnotation)
+	case v.Cluster.Labels[label] == "true" || v.patch.labels[label] != nil:
+		v.out.Message += manualStamped
+	}
 	if _, isAddress := Key(value); isAddress {
 		if _, err := ParseAddress(value); err != nil {
 			v.out.note(AddressInvalid, "%v", err)
@@ -79,18 +93,62 @@ func (v *roleView) planManual(value string) *Outcome {
 	return v.out
 }
 
+// What the message of a typed VIP says after it. That it is stamped is known by that when
+// somebody takes the stamp away.
+const (
+	manualText    = " was set by hand or by the infrastructure"
+	manualStamped = ", and is stamped"
+)
+
+// planOwnerless decides a role whose claim has no owner, as after a restore from a backup, or
+// was reserved before its Cluster; nil if it has one, or if the claim is anybody's.
+func (v *roleView) planOwnerless() *Outcome {
+	c := v.claim
+	if c == nil || len(c.OwnerUIDs) > 0 || c.Deleting || c.Role != v.role {
+		return nil
+	}
+	labelled, reserved := c.ClusterLabel == v.Cluster.Name, c.ReservedUntil != ""
+	switch {
+	case !labelled && !reserved:
+		return nil
+	case c.Address == nil:
+		return v.out.set(ClaimPending, "claim %s has no owner; once it is bound it is seen whose it is", c.Name)
+	}
+	address, value := c.Address.Text, v.current()
+	published := v.written != "" && (sameHost(v.stamp, address) || sameHost(value, address))
+	if (labelled && published) || (reserved && v.mayTake(address)) {
+		v.out.Adopt, v.out.Pool = true, c.Pool
+		return v.out.set(ClaimPending, "claim %s of %s has no owner and becomes this Cluster's", c.Name, address)
+	}
+	if _, used := v.holder(address); labelled && !reserved && !used {
+		v.release()
+		return v.out.set(ClaimMoved, "claim %s was left by an earlier Cluster of this name and holds %s, which nobody uses; it is deleted", c.Name, address)
+	}
+	return nil
+}
+
+// mayTake tells whether the Cluster carries no other VIP for the role than this address.
+func (v *roleView) mayTake(address string) bool {
+	for _, value := range []string{v.current(), v.stamp} {
+		if value != "" && !sameHost(value, address) {
+			return false
+		}
+	}
+	return true
+}
+
 // planOccupied decides a role whose claim name is taken.
 func (v *roleView) planOccupied() *Outcome {
 	switch {
 	case v.claim.Deleting:
 		v.out.Want = &Want{Role: v.role, Claim: v.claim.Name, Keep: true}
-		return v.out.set(ClaimTerminating, "claim %s is on its way out%s", v.claim.Name, v.until())
+		return v.out.set(ClaimTerminating, "claim %s is being released%s", v.claim.Name, v.until())
 	case slices.Contains(v.claim.OwnerUIDs, v.Cluster.UID):
 		return v.out.set(ClaimForeign, "claim %s of this Cluster carries label %s: %.80q instead of %s; correct the label", v.claim.Name, PoolRoleKey, v.claim.Role, v.role)
 	case len(v.claim.OwnerClusters) > 0:
 		return v.out.set(ClaimTerminating, "claim %s belongs to an earlier Cluster of this name and is about to go", v.claim.Name)
 	}
-	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster; delete it, or name the Cluster otherwise", v.claim.Name)
+	return v.out.set(ClaimForeign, "claim %s exists and is not owned by this Cluster", v.claim.Name)
 }
 
 // until says how long a pool keeps a claim that is being deleted.
@@ -99,13 +157,17 @@ func (v *roleView) until() string {
 	if pool == nil || pool.Grace == 0 || v.claim.DeletedAt.IsZero() {
 		return ""
 	}
-	return ", until " + v.claim.DeletedAt.Add(pool.Grace).UTC().Format(time.RFC3339)
+	return "; next try at " + v.claim.DeletedAt.Add(pool.Grace).UTC().Format(time.RFC3339)
 }
 
 // planNew chooses a pool for a role that has nothing yet.
 func (v *roleView) planNew() *Outcome {
 	candidates := Candidates(v.Snapshot, v.role)
 	v.out.Want = &Want{Role: v.role, Claim: v.out.ClaimName, Candidates: candidates}
+	if started, begun := v.Started[v.role]; begun && v.pool(started.Pool) != nil {
+		// Another address would leave this one behind.
+		v.out.Want.Candidates, v.out.Want.Pin = []Candidate{{Pool: v.pool(started.Pool)}}, started.Key
+	}
 	placement, asked := v.Placements[v.role]
 	if asked {
 		candidates = placement.Candidates
@@ -113,7 +175,7 @@ func (v *roleView) planNew() *Outcome {
 	v.out.Waiting = refusedByClass(candidates)
 	switch {
 	case placement.Pool != (PoolRef{}):
-		v.out.Pool, v.out.Ensure = placement.Pool, !placement.Made
+		v.out.Pool, v.out.Pin, v.out.Ensure = placement.Pool, placement.Pin, !placement.Made
 		return v.out.set(ClaimPending, "waiting for an address from %s", placement.Pool)
 	case !asked && usable(candidates):
 		return v.out.set(ClaimPending, "waiting for an address")

@@ -89,7 +89,10 @@ func (r *dice) snapshot() *vip.Snapshot {
 	}
 	if r.one(3) {
 		key, _ := vip.Key(r.address())
-		s.Holders[key] = []vip.Holder{{Kind: "Cluster", Namespace: "team-b", Name: "c2", Rival: r.one(3)}}
+		s.Holders[key] = []vip.Holder{{Kind: "Cluster", Namespace: "team-b", Name: "c2", Rival: r.one(3), Allocated: r.one(2)}}
+	}
+	if r.one(6) {
+		s.Cluster.Annotations[vip.WrittenForAnnotation] = pick(r, s.Cluster.Namespace+"/"+s.Cluster.Name, "team-b/c2")
 	}
 	if r.one(2) && len(s.Pools) > 0 {
 		s.Recoveries = map[vip.Role]vip.PoolRef{pick(r, vip.ControlPlane, vip.Ingress): s.Pools[0].Ref}

@@ -60,6 +60,8 @@ const (
 	AddressInvalid Reason = "AddressInvalid"
 	// AddressInUse: the bound address is somebody else's already, so it is not published.
 	AddressInUse Reason = "AddressInUse"
+	// CopiedVIP: the manifest names the VIP of the Cluster that it was copied from.
+	CopiedVIP Reason = "CopiedVIP"
 	// VariableRefused: the class variable cannot take the address.
 	VariableRefused Reason = "VariableRefused"
 	// PatchRefused: the API server refuses our patch of the Cluster.
@@ -68,6 +70,13 @@ const (
 
 // PoolsOverlap is reported on pools: two of them could hand out one address.
 const PoolsOverlap Reason = "PoolsOverlap"
+
+// Booked and NotBooked are reported on Clusters, beside the roles: a VIP that somebody typed
+// is kept in a pool that could hand it out, or could not be yet.
+const (
+	Booked    Reason = "Booked"
+	NotBooked Reason = "NotBooked"
+)
 
 // ValuesDiffer is a note: the Cluster names another address in one of its places.
 const ValuesDiffer Reason = "ValuesDiffer"
@@ -107,7 +116,7 @@ func (r Reason) Ready() bool {
 // Warning tells whether somebody should look: its event is a warning.
 func (r Reason) Warning() bool {
 	switch r {
-	case Allocated, Manual, Disabled, ClaimPending, ClaimMoved, ClassNotReady, NoTarget:
+	case Allocated, Manual, Disabled, ClaimMoved, ClassNotReady, NoTarget, Booked:
 		return false
 	}
 	return true
@@ -129,6 +138,6 @@ func Reasons() []Reason {
 		Allocated, Manual, Disabled, VariableNotBackfilled, ClaimUnused, DuplicateAddress, VariableInUse,
 		ClassNotFound, ClassNotReady, NoPool, PoolFiltered, PoolInvalid, PoolNotAllowed, PoolDeleting, PoolPaused,
 		PoolExhausted, PoolNotReady, ClaimPending, ClaimMoved, ClaimForeign, ClaimTerminating, ClaimLost, PoolNotAccepted,
-		AddressInvalid, AddressInUse, VariableRefused, PatchRefused,
+		AddressInvalid, AddressInUse, CopiedVIP, VariableRefused, PatchRefused,
 	}
 }

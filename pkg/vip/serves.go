@@ -17,6 +17,8 @@ type Serves struct {
 	Namespaces []string
 	// Priority ranks the pool, higher first.
 	Priority int
+	// Unbooked says that VIPs which somebody typed are not booked in it.
+	Unbooked bool
 	// Err says which key of the pool is malformed. Such a pool serves nobody.
 	Err error
 }
@@ -58,20 +60,21 @@ func HasPoolKeys(labels, annotations map[string]string) bool {
 // the result even if Err is set, so that a Cluster can be told which malformed
 // pool would have served it.
 func ParseServes(labels, annotations map[string]string) Serves {
-	var s Serves
+	s := Serves{Unbooked: strings.TrimSpace(annotations[PoolBookKey]) == "false"}
 	var errs []error
 	for _, entry := range poolList(PoolClassKey, labels, annotations, &errs) {
 		class, err := parseClassEntry(entry)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", PoolClassKey, err))
-			continue
 		}
-		s.Classes = append(s.Classes, class)
+		if class.Name != "" {
+			s.Classes = append(s.Classes, class)
+		}
 	}
 	for _, entry := range poolList(PoolRoleKey, labels, annotations, &errs) {
 		role, ok := ParseRole(entry)
 		if !ok {
-			errs = append(errs, fmt.Errorf("%s: %.80q is no role; use %s, %s or both", PoolRoleKey, entry, ControlPlane, Ingress))
+			errs = append(errs, fmt.Errorf("%s: %.80q is no role; %s", PoolRoleKey, entry, roleHint(entry)))
 			continue
 		}
 		s.Roles = append(s.Roles, role)
@@ -112,7 +115,14 @@ func poolList(key string, labels, annotations map[string]string, errs *[]error) 
 	if hasAnnotation {
 		entries = append(entries, splitList(inAnnotation)...)
 	}
-	if len(entries) == 0 {
+	switch {
+	case !hasLabel && !hasAnnotation:
+		words := fmt.Sprintf("%s: the key is missing", key)
+		if meant := meantKey(key, labels, annotations); meant != "" {
+			words += fmt.Sprintf("; found %.80s, did you mean %s?", meant, key)
+		}
+		*errs = append(*errs, errors.New(words))
+	case len(entries) == 0:
 		*errs = append(*errs, fmt.Errorf("%s: names nothing", key))
 	}
 	slices.Sort(entries)
@@ -129,6 +139,19 @@ func splitList(text string) []string {
 	return entries
 }
 
+// roleHint says what to write instead of what is no role.
+func roleHint(entry string) string {
+	if strings.EqualFold(entry, "both") {
+		return fmt.Sprintf("to serve both write %s_%s in a label, or %s,%s in an annotation", ControlPlane, Ingress, ControlPlane, Ingress)
+	}
+	if role, meant := meantRole(entry); meant {
+		return fmt.Sprintf("did you mean %s?", role)
+	}
+	return fmt.Sprintf("the roles are %s and %s", ControlPlane, Ingress)
+}
+
+// parseClassEntry reads one entry. Of one in capitals it returns both what was meant and an
+// error: no class can have that name.
 func parseClassEntry(entry string) (ClassEntry, error) {
 	if entry == everyClass {
 		return ClassEntry{Name: everyClass}, nil
@@ -136,6 +159,11 @@ func parseClassEntry(entry string) (ClassEntry, error) {
 	namespace, name, qualified := strings.Cut(entry, "/")
 	if !qualified {
 		namespace, name = "", entry
+	}
+	if lower := strings.ToLower(entry); lower != entry {
+		if meant, err := parseClassEntry(lower); err == nil {
+			return meant, fmt.Errorf("%.80q: class names are lower case; did you mean %.80s?", entry, lower)
+		}
 	}
 	if !objectName.MatchString(name) || (qualified && !objectName.MatchString(namespace)) {
 		return ClassEntry{}, fmt.Errorf("%.80q is neither a class name, namespace/name nor *", entry)

@@ -67,8 +67,8 @@ func servesCases() []servesCase {
 			annotations: map[string]string{"cluster-class": "rke2", "role": "ingress", "namespaces": " , "},
 			want:        vip.Serves{Classes: []vip.ClassEntry{rke2}, Roles: []vip.Role{vip.Ingress}, Namespaces: []string{}},
 		},
-		{name: "no role", labels: map[string]string{"cluster-class": "rke2"}, err: "role: names nothing", want: vip.Serves{Classes: []vip.ClassEntry{rke2}}},
-		{name: "no class", labels: map[string]string{"role": "ingress"}, err: "cluster-class: names nothing", want: vip.Serves{Roles: []vip.Role{vip.Ingress}}},
+		{name: "no role", labels: map[string]string{"cluster-class": "rke2"}, err: "role: the key is missing", want: vip.Serves{Classes: []vip.ClassEntry{rke2}}},
+		{name: "no class", labels: map[string]string{"role": "ingress"}, err: "cluster-class: the key is missing", want: vip.Serves{Roles: []vip.Role{vip.Ingress}}},
 		{
 			name: "an unknown role beside a known one", annotations: map[string]string{"cluster-class": "rke2", "role": "ingress,egress"},
 			err: `"egress" is no role`, want: vip.Serves{Classes: []vip.ClassEntry{rke2}, Roles: []vip.Role{vip.Ingress}},

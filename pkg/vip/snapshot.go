@@ -17,6 +17,8 @@ type Snapshot struct {
 	Claims map[Role]*Claim
 	// Recoveries holds, per role, the pool from which a lost VIP could be taken back.
 	Recoveries map[Role]PoolRef
+	// Started holds, per role, the IPAddress that was made for a claim which is not there yet.
+	Started map[Role]Started
 	// Holders lists, by Key of the address, who else uses an address that this
 	// Cluster claims or publishes.
 	Holders  map[netip.Addr][]Holder
@@ -24,6 +26,12 @@ type Snapshot struct {
 	// Placements say, per role, where the claims go that the planner wanted; without one
 	// nothing is claimed.
 	Placements map[Role]Placement
+}
+
+// Started is an IPAddress that the Cluster owns and that waits for its claim.
+type Started struct {
+	Pool PoolRef
+	Key  netip.Addr
 }
 
 // Settings are the flags that the planner depends on.
@@ -164,6 +172,9 @@ type Claim struct {
 	Deleting                 bool
 	Role                     Role // from its label; empty if it has none
 	Pool                     PoolRef
+	// ClusterLabel is its Cluster's name as the label says, ReservedUntil what the annotation
+	// of a reserved one says; empty where there is none.
+	ClusterLabel, ReservedUntil string
 	// Outdated says that labels or owner references differ from what we write today.
 	Outdated bool
 	// Bound says that the provider named an IPAddress, Address is that object; nil
@@ -203,6 +214,8 @@ type Address struct {
 	Deleting bool
 	// Outside says that the pool's ranges can be read and do not hold the address.
 	Outside bool
+	// Pinned says that we made it before its claim.
+	Pinned bool
 }
 
 // Holder is somebody else who uses an address.
@@ -213,6 +226,8 @@ type Holder struct {
 	// Rival says that it is the IPAddress of another Cluster's VIP claim. That alone
 	// is no use of the address: whoever gets its Lease publishes it.
 	Rival bool
+	// Allocated says that it is a Cluster which has the address from a claim of its own.
+	Allocated bool
 }
 
 // String returns "Kind namespace/name (where)", as far as these are known.

@@ -15,6 +15,9 @@ type Want struct {
 	Claimed PoolRef
 	// Keep says that the claim cannot be made yet. It keeps its place if it has one.
 	Keep bool
+	// Refused is the pool of the claim that the role has, which is bound to an address that it
+	// must not publish. Only an address that is known to be good, or another pool, is better.
+	Refused PoolRef
 	// Pin is the address that the claim must get; invalid if any will do.
 	Pin netip.Addr
 }
@@ -23,6 +26,8 @@ type Want struct {
 type Placement struct {
 	// Pool is zero if no candidate has room.
 	Pool PoolRef
+	// Pin is the address that the claim is to get there; invalid if any will do.
+	Pin netip.Addr
 	// Made says that the claim was made there and is merely not to be seen yet.
 	Made bool
 	// Candidates are those of the Want in the order in which they were tried, each that

@@ -88,6 +88,7 @@ func launch(binary string, o Options) (*Process, error) {
 	}
 	defer output.Close() // the child has its own copy
 	p.command = exec.Command(binary, append([]string{
+		"run",
 		"--kubeconfig=" + o.Kubeconfig,
 		"--metrics-bind-address=" + loopback.Address(p.metricsPort),
 		"--health-probe-bind-address=" + loopback.Address(p.healthPort),

@@ -50,6 +50,10 @@ var features = map[string]feature{
 		values{"propagation": values{"enabled": true}},
 		[]string{"ClusterRole/" + carry, "ClusterRoleBinding/" + carry},
 	},
+	"reservers": {
+		values{"rbac": values{"reservers": true}},
+		[]string{"ClusterRole/capi-vip-allocator-reserver", "ClusterRole/capi-vip-allocator-viewer"},
+	},
 	"secure metrics": {
 		values{"metrics": values{"secure": values{"enabled": true}}},
 		[]string{"ClusterRole/capi-vip-allocator-metrics-reader"},
@@ -57,6 +61,10 @@ var features = map[string]feature{
 	"monitoring": {
 		values{"metrics": values{"serviceMonitor": values{"enabled": true}, "prometheusRule": values{"enabled": true}, "dashboard": values{"enabled": true}}},
 		[]string{"ServiceMonitor/" + manager, "PrometheusRule/" + manager, "ConfigMap/capi-vip-allocator-dashboard"},
+	},
+	"rights for people": {
+		values{"rbac": values{"aggregate": true}},
+		[]string{"ClusterRole/capi-vip-allocator-view", "ClusterRole/capi-vip-allocator-edit"},
 	},
 	"disruption budget": {nil, []string{"PodDisruptionBudget/" + manager}},
 	"network policy": {

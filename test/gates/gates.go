@@ -60,14 +60,15 @@ func Values(port int) map[string]any {
 // ExtensionName is that of the hook's ExtensionConfig and of its handler.
 const ExtensionName = "vip-allocator"
 
-var extensionConfigs = schema.GroupVersionResource{Group: "runtime.cluster.x-k8s.io", Version: "v1beta2", Resource: "extensionconfigs"}
+// ExtensionConfigs is the resource of such configs.
+var ExtensionConfigs = schema.GroupVersionResource{Group: "runtime.cluster.x-k8s.io", Version: "v1beta2", Resource: "extensionconfigs"}
 
 // Discover lets Cluster API find the hook, which it then asks for ever: an allocator
 // runs until it has. There is nobody here to carry a Service, so the chart's
 // ExtensionConfig is pointed to the port.
 func Discover(ctx context.Context, client dynamic.Interface, port int, o allocator.Options) error {
 	url := fmt.Sprintf(`{"spec":{"clientConfig":{"service":null,"url":"https://%s"}}}`, loopback.Address(port))
-	configs := client.Resource(extensionConfigs)
+	configs := client.Resource(ExtensionConfigs)
 	if _, err := configs.Patch(ctx, ExtensionName, types.MergePatchType, []byte(url), metav1.PatchOptions{}); err != nil {
 		return err
 	}

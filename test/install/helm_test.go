@@ -86,7 +86,7 @@ func TestHelm(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.holds(t, first)
-	if !strings.Contains(first.Info.Notes, "kubectl annotate globalinclusterippool") {
+	if !strings.Contains(first.Info.Notes, "2 pools say which ClusterClasses they serve") || !strings.Contains(first.Info.Notes, "kubectl vip doctor") {
 		t.Errorf("the notes are %s", first.Info.Notes)
 	}
 	p := e.run(t)

@@ -160,7 +160,7 @@ func (e *environment) runExactly(t *testing.T, spec providerSpec) {
 		t.Fatal(err)
 	}
 	container := e.deployed(t).Spec.Template.Spec.Containers[0]
-	cmd := exec.CommandContext(t.Context(), binary, container.Args...)
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"run"}, container.Args...)...)
 	cmd.Env = append(environ(container.Env), "KUBECONFIG="+user)
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -6,13 +6,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	clusterctlv1 "sigs.k8s.io/cluster-api/cmd/clusterctl/api/v1alpha3"
+	"sigs.k8s.io/cluster-api/cmd/clusterctl/client/config"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gorizond/capi-vip-allocator/test/allocator"
+	"github.com/gorizond/capi-vip-allocator/test/scene"
 )
 
 // document returns the text of a Markdown file.
@@ -108,7 +112,7 @@ func TestReadme(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := e.inventory(t)
-			s.types(t, block(t, "README.md", way.install, "sh"))
+			s.types(t, block(t, "docs/install.md", way.install, "sh"))
 			if d := e.deployed(t); d.Status.AvailableReplicas != *d.Spec.Replicas {
 				t.Errorf("%d of %d replicas are available", d.Status.AvailableReplicas, *d.Spec.Replicas)
 			}
@@ -133,6 +137,70 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// The README's own steps, as they stand there, lead to what it says one then sees.
+func TestReadmeFirstSteps(t *testing.T) {
+	e := newEnvironment(t)
+	s := e.shell(t)
+	if c, err := config.New(t.Context(), ""); err != nil {
+		t.Error(err)
+	} else if _, err := c.Providers().Get("in-cluster", clusterctlv1.IPAMProviderType); err != nil {
+		t.Errorf("clusterctl init --ipam in-cluster: %v", err)
+	}
+	before := e.inventory(t)
+	if readme, guide := block(t, "README.md", "### 2. The allocator", "sh"), block(t, "docs/install.md", "### Helm", "sh"); readme != guide {
+		t.Errorf("README.md and docs/install.md install by Helm in two ways:\n%s\n%s", readme, guide)
+	}
+	s.types(t, block(t, "README.md", "### 2. The allocator", "sh"))
+	p := e.run(t)
+
+	binary := filepath.Join(releaseDir(t), "capi-vip-allocator-"+strings.ReplaceAll(platform(), "/", "-"))
+	for _, name := range []string{"capi-vip-allocator", "kubectl-vip"} {
+		if err := os.Symlink(binary, filepath.Join(s.tools, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	class, err := filepath.Abs(filepath.Join(root, "examples", "clusterclass.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.types(t, "kubectl apply -f "+class)
+	if out := s.types(t, "capi-vip-allocator lint "+class); !strings.Contains(out, "errors: 0, warnings: 0") {
+		t.Errorf("lint says of the class %s", out)
+	}
+	pool := resting.ReplaceAllString(block(t, "README.md", "### 3. A pool", "yaml"), "")
+	for _, manifest := range []string{pool, block(t, "README.md", "### 5. A Cluster", "yaml")} {
+		s.types(t, "kubectl apply -f - <<'EOF'\n"+manifest+"EOF")
+	}
+	e.getsVIP(t, "first")
+	want := strings.Fields(block(t, "README.md", "## What you then see", "console"))
+	scene.Until(t, patience, "kubectl vip clusters prints what the README shows", func() error {
+		got := strings.Fields("$ kubectl vip clusters " + s.types(t, "kubectl vip clusters"))
+		if age := len(want) - 2; len(got) == len(want) {
+			got[age] = want[age]
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("it prints %q, not %q", got, want)
+		}
+		return nil
+	})
+	for _, command := range []string{"kubectl vip explain first", "kubectl vip pools vips", "kubectl vip pools"} {
+		if out := s.types(t, command); !strings.Contains(out, "vips") {
+			t.Errorf("%s prints %s", command, out)
+		}
+	}
+	if out := s.types(t, "kubectl vip doctor || true"); strings.Contains(out, "error  ") {
+		t.Errorf("doctor finds errors: %s", out)
+	}
+	if _, err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	e.remove(t, clusters, "default", "first")
+	s.types(t, "kubectl delete -f "+class+"\nkubectl delete globalinclusterippool vips")
+	s.types(t, block(t, "docs/operations.md", "### By Helm", "sh"))
+	s.types(t, block(t, "docs/operations.md", "### What stays", "sh"))
+	e.leaves(t, before)
+}
+
 // section is the block after some words of docs/operations.md.
 func section(t *testing.T, words string) string {
 	t.Helper()
@@ -147,7 +215,7 @@ func section(t *testing.T, words string) string {
 
 // What cannot run here names files and versions that exist.
 func TestReadmeManifests(t *testing.T) {
-	provider := objectOf(t, block(t, "README.md", "### Rancher Turtles", "yaml"))
+	provider := objectOf(t, block(t, "docs/install.md", "### Rancher Turtles", "yaml"))
 	spec, _, _ := unstructured.NestedMap(provider.Object, "spec")
 	url, _, _ := unstructured.NestedString(spec, "fetchConfig", "url")
 	want := "https://github.com/gorizond/capi-vip-allocator/releases/" + appVersion(t) + "/" + components
@@ -155,7 +223,7 @@ func TestReadmeManifests(t *testing.T) {
 		t.Errorf("the provider is %v", provider.Object)
 	}
 
-	repo := objectOf(t, block(t, "README.md", "### Fleet", "yaml"))
+	repo := objectOf(t, block(t, "docs/install.md", "### Fleet", "yaml"))
 	spec, _, _ = unstructured.NestedMap(repo.Object, "spec")
 	if _, found := spec["paths"]; found || spec["revision"] != appVersion(t) {
 		t.Errorf("the GitRepo is %v", spec)
@@ -187,7 +255,7 @@ func TestReadmeManifests(t *testing.T) {
 // Every version in what users copy is that of the chart.
 func TestDocumentedVersion(t *testing.T) {
 	versions := regexp.MustCompile(`/(?:releases/|download/|capi-vip-allocator-)(v?\d+\.\d+\.\d+)`)
-	for _, name := range []string{"README.md", "UPGRADING.md", "docs/operations.md"} {
+	for _, name := range []string{"README.md", "docs/install.md", "UPGRADING.md", "docs/operations.md"} {
 		for _, found := range versions.FindAllStringSubmatch(document(t, name), -1) {
 			if "v"+strings.TrimPrefix(found[1], "v") != appVersion(t) {
 				t.Errorf("%s has %s", name, found[0])

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -41,7 +42,7 @@ func TestReleaseFiles(t *testing.T) {
 	want := []string{
 		components, "capi-vip-allocator-" + strings.TrimPrefix(appVersion(t), "v") + ".tgz",
 		"capi-vip-allocator-" + runtime.GOOS + "-" + runtime.GOARCH, "capi-vip-allocator.cdx.json", "capi-vip-allocator.yaml",
-		"checksums.txt", "extension-config.yaml", "metadata.yaml", "propagation-rbac.yaml",
+		"checksums.txt", "extension-config.yaml", "kubectl-vip-" + runtime.GOOS + "-" + runtime.GOARCH + ".tar.gz", "metadata.yaml", "propagation-rbac.yaml", "reserver-rbac.yaml", "vip.yaml",
 	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
@@ -103,7 +104,7 @@ func TestComponents(t *testing.T) {
 	if count["Namespace"] != 1 || count["Deployment"] != 1 || count["ExtensionConfig"] != 0 {
 		t.Errorf("there are %v", count)
 	}
-	for _, name := range []string{components, "extension-config.yaml", "propagation-rbac.yaml"} {
+	for _, name := range []string{components, "extension-config.yaml", "propagation-rbac.yaml", "reserver-rbac.yaml"} {
 		for _, word := range []string{"${", "cert-manager", "Helm", "helm.sh", "kube-system"} {
 			if strings.Contains(string(released(t, name)), word) {
 				t.Errorf("%s has %q", name, word)
@@ -148,10 +149,47 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// The manifest for krew names archives of this release by their sums, and each holds the plugin.
+func TestKrewManifest(t *testing.T) {
+	var manifest struct {
+		APIVersion, Kind string
+		Metadata         struct{ Name string }
+		Spec             struct {
+			Version, ShortDescription string
+			Platforms                 []struct{ URI, SHA256, Bin string }
+		}
+	}
+	if err := yaml.Unmarshal(released(t, "vip.yaml"), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if manifest.APIVersion != "krew.googlecontainertools.github.com/v1alpha2" || manifest.Kind != "Plugin" || manifest.Metadata.Name != "vip" ||
+		manifest.Spec.Version != appVersion(t) || manifest.Spec.ShortDescription == "" || len(manifest.Spec.Platforms) == 0 {
+		t.Errorf("it is %+v", manifest)
+	}
+	for _, platform := range manifest.Spec.Platforms {
+		folder, name := path.Split(platform.URI)
+		if want := "https://github.com/gorizond/capi-vip-allocator/releases/download/" + appVersion(t) + "/"; folder != want {
+			t.Errorf("%s is not in %s", platform.URI, want)
+		}
+		if sum := fmt.Sprintf("%x", sha256.Sum256(released(t, name))); sum != platform.SHA256 {
+			t.Errorf("the sum of %s is %s, want %s", name, platform.SHA256, sum)
+		}
+		dir := t.TempDir()
+		if out, err := exec.CommandContext(t.Context(), "tar", "--extract", "--gzip", "--file", filepath.Join(releaseDir(t), name), "--directory", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, platform.Bin), "version").CombinedOutput()
+		if err != nil || !strings.HasPrefix(string(out), "capi-vip-allocator v") {
+			t.Errorf("%s of %s prints %s: %v", platform.Bin, name, out, err)
+		}
+	}
+}
+
 // What the components leave out can be added to them.
 func TestAdditions(t *testing.T) {
 	for name, want := range map[string][]string{
 		"propagation-rbac.yaml": {"ClusterRole", "ClusterRoleBinding"},
+		"reserver-rbac.yaml":    {"ClusterRole", "ClusterRole"},
 		"extension-config.yaml": {"ExtensionConfig", "Role", "RoleBinding", "Service"},
 	} {
 		var got []string
@@ -203,7 +241,7 @@ func TestInjectedFlags(t *testing.T) {
 	e.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: injected}}")
 	args = append(args, injected...)
 	args = append(args, "--kubeconfig="+e.Management.Kubeconfig())
-	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"run"}, args...)...)
 	cmd.Env = append(os.Environ(), "POD_NAMESPACE=injected")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	repositories "sigs.k8s.io/cluster-api/cmd/clusterctl/client/repository"
 )
 
-// Both forms of fetchConfig.url that the README names lead to a file of the release. The
+// Both forms of fetchConfig.url that docs/install.md names lead to a file of the release. The
 // operator fetches releases/download/VERSION/FILE, and metadata.yaml beside it.
 func TestURLForms(t *testing.T) {
 	version := appVersion(t)
@@ -19,8 +19,8 @@ func TestURLForms(t *testing.T) {
 		"of earlier": releases + "download/" + version + "/capi-vip-allocator.yaml",
 	} {
 		short := strings.TrimPrefix(url, "https://github.com/gorizond/capi-vip-allocator")
-		if !strings.Contains(document(t, "README.md"), short) {
-			t.Errorf("README.md does not have the %s form %s", form, short)
+		if !strings.Contains(document(t, "docs/install.md"), short) {
+			t.Errorf("docs/install.md does not have the %s form %s", form, short)
 		}
 		reader := config.NewMemoryReader()
 		if _, err := reader.AddProvider("capi-vip-allocator", clusterctlv1.AddonProviderType, url); err != nil {

@@ -95,7 +95,7 @@ func TestUpgrading(t *testing.T) {
 		t.Errorf("the old controller runs: %v", spec)
 	}
 
-	s.types(t, block(t, "README.md", "### YAML", "sh"))
+	s.types(t, block(t, "docs/install.md", "### YAML", "sh"))
 	p := e.run(t)
 	e.Apply(t, fmt.Sprintf(demoCluster, "upgraded"))
 	vip := e.getsVIP(t, "upgraded")

@@ -55,6 +55,7 @@ func (e *environment) start(ctx context.Context) error {
 	}
 	if err := e.Install(ctx, map[string]any{
 		"logLevel": "debug", "poolKinds": []any{provider.Pools.GroupResource().String()},
+		"rbac":    map[string]any{"reservers": true},
 		"metrics": map[string]any{"secure": map[string]any{"enabled": true}},
 	}); err != nil {
 		return err

@@ -85,19 +85,26 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[1]s}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %[3]s}]
 `, role, namespace, u.name))
 	}
-	path, err := w.Management.User(u.name, "system:authenticated")
+	u.client = w.clientOf(u.name)
+	u.awaitRights(len(roles) > 0)
+	return u
+}
+
+func (w *world) clientOf(user string) dynamic.Interface {
+	w.t.Helper()
+	path, err := w.Management.User(user, "system:authenticated")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err == nil {
-		u.client, err = dynamic.NewForConfig(config)
-	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	u.awaitRights(len(roles) > 0)
-	return u
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return client
 }
 
 // awaitRights waits until the API server has seen the roles.

@@ -33,7 +33,7 @@ func TestSameNameAgain(t *testing.T) {
 				c.condemned()
 				c = w.cluster(k, named(c.name))
 				if seconds > 0 {
-					c.becomes(reason(controlPlane, "ClaimTerminating", "until"), reason(ingress, "ClaimTerminating", "until"))
+					c.becomes(reason(controlPlane, "ClaimTerminating", "next try at"), reason(ingress, "ClaimTerminating", "next try at"))
 				}
 				for _, r := range bothRoles {
 					vip := c.served(r)

@@ -28,6 +28,13 @@ type cluster struct {
 // cluster creates a Cluster of the class that the world's allocator serves.
 func (w *world) cluster(k *class, options ...clusterOption) *cluster {
 	w.t.Helper()
+	made := create(w, observe.Clusters, w.draftCluster(k, options...))
+	return &cluster{w: w, namespace: made.Namespace, name: made.Name, uid: made.UID}
+}
+
+// draftCluster plans a Cluster that does not exist yet.
+func (w *world) draftCluster(k *class, options ...clusterOption) *clusterv1.Cluster {
+	w.t.Helper()
 	w.made++
 	object := &clusterv1.Cluster{
 		TypeMeta:   metav1.TypeMeta{APIVersion: clusterv1.GroupVersion.String(), Kind: "Cluster"},
@@ -44,8 +51,7 @@ func (w *world) cluster(k *class, options ...clusterOption) *cluster {
 	if k != nil && k.namespace != object.Namespace {
 		object.Spec.Topology.ClassRef.Namespace = k.namespace
 	}
-	made := create(w, observe.Clusters, object)
-	return &cluster{w: w, namespace: made.Namespace, name: made.Name, uid: made.UID}
+	return object
 }
 
 // at sets the endpoint; a port of 0 or a host of "" is left out.

@@ -1,11 +1,14 @@
 package suite
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,7 +57,10 @@ type complaint struct {
 
 func (c complaint) Error() string { return c.text }
 
-// onlyReads asserts that no command for people asked for anything but get and list.
+// reserverSuffix ends the names of the users who run the command that writes.
+const reserverSuffix = "-reserver"
+
+// onlyReads asserts that no command for people asked for anything that changes something.
 func (w *world) onlyReads(since int64) {
 	w.t.Helper()
 	events, err := w.audit.Since(since)
@@ -62,7 +68,9 @@ func (w *world) onlyReads(since int64) {
 		w.t.Fatal(err)
 	}
 	for _, e := range audit.Keep(events, audit.By(cliAgent)) {
-		if e.Verb != "get" && e.Verb != "list" {
+		// What doctor asks about the controller's rights is kept nowhere.
+		review := e.Verb == "create" && e.Object.Resource == "subjectaccessreviews"
+		if e.Verb != "get" && e.Verb != "list" && e.Verb != "watch" && !review && !strings.HasSuffix(e.User.Username, reserverSuffix) {
 			w.t.Errorf("%s: %s", cliAgent, describe(e))
 		}
 	}
@@ -134,6 +142,9 @@ func (r *explainedRole) message() string {
 	for _, note := range r.Notes {
 		text += "; " + note.Message
 	}
+	if r.Next != "" {
+		text += "; next: " + r.Next
+	}
 	return text
 }
 
@@ -160,7 +171,7 @@ func TestCLIErrors(t *testing.T) {
 func TestCLIPlugin(t *testing.T) {
 	w := newWorld(t)
 	k := w.class(declares("clusterVip", text))
-	w.pool(serving(controlPlane, k))
+	p := w.pool(serving(controlPlane, k))
 	c := w.cluster(k, named(w.unique("web")))
 	c.becomes(reason(controlPlane, "Allocated"))
 	binary, err := allocator.Build(t.Context())
@@ -184,6 +195,8 @@ func TestCLIPlugin(t *testing.T) {
 		{"vip explain cluster/" + c.name + " -A", c.namespace + "/" + c.name},
 		{"__complete vip explain cluster -n " + c.namespace + " ", c.name},
 		{"__complete vip explain -n " + c.namespace + " " + c.name[:3], c.name},
+		{"__complete vip reserve new -n " + c.namespace + " --pool ", p.name},
+		{"__complete vip reserve new -n " + c.namespace + " --class ", k.name},
 	} {
 		command := exec.CommandContext(t.Context(), filepath.Join(tools, "kubectl"), strings.Split(test.args, " ")...)
 		command.Env = append(os.Environ(), "KUBECONFIG="+w.management.Kubeconfig(), "PATH="+tools+":"+path)
@@ -192,3 +205,119 @@ func TestCLIPlugin(t *testing.T) {
 		}
 	}
 }
+
+// A line per Cluster: VIPs, where from, what it waits for. Without a name explain says the same.
+func TestClustersInWords(t *testing.T) {
+	w := newWorld(t)
+	k := w.class(declares("clusterVip", text))
+	p := w.pool(serving(controlPlane, k))
+	served, manual := w.cluster(k, named("served")), w.cluster(k, named("manual"), at("192.0.2.9", 6443))
+	waiting := w.cluster(k, named("waiting"), annotated(controlPlane.poolFilter(), "another"))
+	served.becomes(has(controlPlane, p.address(0)))
+	manual.becomes(reason(controlPlane, "Manual"))
+	waiting.becomes(reason(controlPlane, "PoolFiltered"))
+	for _, args := range [][]string{{"clusters"}, {"explain"}, {"explain", "clusters"}} {
+		output, err := w.cli("", append(args, "-n", w.namespace)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(output, "\n")
+		for _, words := range []string{
+			"NAME CONTROL-PLANE FROM INGRESS FROM SINCE WAITS FOR",
+			"served " + p.address(0) + " " + p.name + " - -", "manual 192.0.2.9 manual - -", "waiting waiting - - -",
+		} {
+			if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(strings.Join(strings.Fields(line), " "), words) }) {
+				t.Errorf("%q: no line begins with %q in\n%s", args, words, output)
+			}
+		}
+		if !strings.Contains(output, "control-plane PoolFiltered: no pool can serve") {
+			t.Errorf("%q: it does not say what is waited for:\n%s", args, output)
+		}
+	}
+}
+
+// Who follows sees the VIP come.
+func TestClustersFollowed(t *testing.T) {
+	w := newWorld(t)
+	k := w.class(declares("clusterVip", text))
+	c := w.cluster(k, named("late"))
+	c.becomes(reason(controlPlane, "NoPool"))
+	binary, err := allocator.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), binary, "clusters", "-n", w.namespace, "--watch")
+	command.Env = append(os.Environ(), "KUBECONFIG="+w.management.Kubeconfig())
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(output)
+	until := func(words string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(strings.Join(strings.Fields(lines.Text()), " "), words) {
+				return
+			}
+		}
+		t.Fatalf("it ended before it said %q: %v", words, lines.Err())
+	}
+	until("late waiting")
+	p := w.pool(serving(controlPlane, k))
+	until("late " + p.address(0) + " " + p.name)
+	c.remove()
+	until("late is gone")
+	if err := command.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// doctor finds what other tests have planted, too: what it says of this one is looked at.
+func TestDoctor(t *testing.T) {
+	w := newWorld(t)
+	k := w.class(declares("clusterVip", text), toInfrastructure("clusterVip", "/spec/template/spec/controlPlaneEndpoint/host"))
+	c := w.cluster(k, named("lonely"))
+	c.becomes(reason(controlPlane, "NoPool"))
+	find := func(args ...string) (result diagnosis, err error) {
+		t.Helper()
+		output, err := w.cli("", append([]string{"doctor", "-o", "json"}, args...)...)
+		if readErr := json.Unmarshal([]byte(output), &result); readErr != nil {
+			t.Fatalf("%v, %v in %s", err, readErr, output)
+		}
+		return result, err
+	}
+	d, err := find()
+	var failed complaint
+	if !errors.As(err, &failed) || failed.status != 1 {
+		t.Errorf("it ends with %v", err)
+	}
+	lonely := slices.IndexFunc(d.Problems, func(p diagnosed) bool { return p.Object == "Cluster "+w.namespace+"/lonely" && p.Check == "NoPool" })
+	if lonely < 0 || d.Problems[lonely].Severity != "error" || d.Problems[lonely].Next == "" {
+		t.Errorf("it does not tell of the Cluster: %+v", d.Problems)
+	}
+	for _, p := range d.Problems {
+		if p.Object == "" && p.Severity == "error" {
+			t.Errorf("it finds the installation wrong: %+v", p)
+		}
+	}
+	// Where nobody runs, that comes first. The chart's own rights are those that it needs.
+	d, _ = find("--controller-namespace=" + w.namespace)
+	if len(d.Problems) == 0 || !strings.HasPrefix(d.Problems[0].Message, "the allocator is not running: there is no Deployment") {
+		t.Errorf("it begins with %+v", d.Problems[:1])
+	}
+	output, err := w.cli("", "explain", c.name, "-n", c.namespace, "--controller-namespace="+w.namespace)
+	if err != nil || !strings.HasPrefix(output, "The allocator is not running: ") {
+		t.Errorf("%v, explain prints %s", err, output)
+	}
+}
+
+// diagnosis is what tests read of the public format.
+type diagnosis struct{ Problems []diagnosed }
+
+type diagnosed struct{ Severity, Object, Check, Message, Next string }

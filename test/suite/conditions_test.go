@@ -38,7 +38,6 @@ func TestConditionAddressInvalid(t *testing.T) {
 func TestConditionPoolNotAccepted(t *testing.T) {
 	w := newWorld(t)
 	k := w.class(declares("clusterVip", text))
-	w.pool(serving(controlPlane, k))
 	stranger := w.pool()
 	c := w.cluster(k, labelled(watchFilterLabel, "not-yet"))
 	c.ownClaim(controlPlane, stranger)

@@ -44,8 +44,8 @@ func TestExplainAgreesWithTheController(t *testing.T) {
 			return w.cluster(k, named("web"))
 		},
 		"AddressInUse": func(w *world, k *class) *cluster {
-			p := w.pool(serving(controlPlane, k))
-			w.cluster(k, at(p.address(0), 6443))
+			p := w.pool(serving(controlPlane, k), size(1))
+			w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
 			return w.cluster(k)
 		},
 		"Manual":   func(w *world, k *class) *cluster { return w.cluster(k, at(newIP(), 6443)) },
@@ -114,7 +114,7 @@ func TestExplainInWords(t *testing.T) {
 		"claim " + controlPlane.claim(c.name) + " on GlobalInClusterIPPool " + first.name, "gate ungated: no patch",
 		"pools 1. GlobalInClusterIPPool " + first.name + " 19 of 20 free the claim is on it",
 		"2. GlobalInClusterIPPool " + second.name, "ingress NoPool", "next kubectl annotate globalinclusterippool",
-		"claim none", "pools none names this class and role",
+		"claim none", "pools no usable pool", "closest GlobalInClusterIPPool",
 	} {
 		if !slices.ContainsFunc(lines, func(line string) bool {
 			return strings.HasPrefix(strings.Join(strings.Fields(line), " "), words)

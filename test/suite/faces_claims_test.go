@@ -14,6 +14,13 @@ import (
 func claimFaces() []face {
 	const after = "Allocated"
 	return []face{
+		{reason: "CopiedVIP", after: after, provoke: func(s *stage) (*cluster, func()) {
+			k, another := s.class(declares("clusterVip", text)), s.class(declares("clusterVip", text))
+			p := s.pool(serving(controlPlane, k, another))
+			s.cluster(another).becomes(has(controlPlane, p.address(0)))
+			c := s.cluster(k, set("clusterVip", p.address(0)))
+			return c, func() { c.change(unset("clusterVip")) }
+		}},
 		// Nobody serves pools of this kind but the test, so that the claim waits for the
 		// 15 seconds after which that is told.
 		{reason: "ClaimPending", after: after, provoke: func(s *stage) (*cluster, func()) {

@@ -47,6 +47,8 @@ func TestFacesAreComplete(t *testing.T) {
 
 // elsewhereShown are the reasons that are in no table, and what shows them.
 var elsewhereShown = map[string]string{
+	"Booked":             "TestTypedVIPsAreBooked",
+	"NotBooked":          "TestBookingIsInTheWay",
 	"ClassUngated":       "playUngatedClass",
 	"ClassUnclear":       "package security: TestCostlyClasses",
 	"ClusterHeld":        "TestFacesOfAHeldCluster",

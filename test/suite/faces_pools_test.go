@@ -86,7 +86,7 @@ func poolFaces() []face {
 		}},
 		{reason: "AddressInUse", after: after, failure: "duplicate_refused", provoke: func(s *stage) (*cluster, func()) {
 			k := s.gatedClass(controlPlane)
-			p := s.pool(serving(controlPlane, k))
+			p := s.pool(serving(controlPlane, k), size(1))
 			holder := s.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
 			return s.cluster(k), holder.remove
 		}},

@@ -105,7 +105,7 @@ func (s *stage) stage(t *testing.T) *stage {
 
 // calm holds the reasons whose event is no warning.
 var calm = map[string]bool{
-	"Allocated": true, "Manual": true, "Disabled": true, "ClaimPending": true, "ClaimMoved": true, "ClassNotReady": true,
+	"Allocated": true, "Manual": true, "Disabled": true, "ClaimMoved": true, "ClassNotReady": true,
 }
 
 // kindOf is the type of the event of a reason.

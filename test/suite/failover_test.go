@@ -3,10 +3,7 @@ package suite
 import (
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // A claim that waits on a pool which cannot serve it any more is made anew on
@@ -55,7 +52,7 @@ func TestPendingClaimMovesAtOnce(t *testing.T) {
 }
 
 // A claim was bound before anybody saw that its pool serves the Cluster no more. The
-// address is not published; without the claim the Cluster gets another one.
+// address is not published, and the claim moves as soon as another pool serves.
 func TestBoundToUnacceptable(t *testing.T) {
 	w := newWorld(t).judged()
 	k := w.gatedClass(controlPlane)
@@ -66,10 +63,8 @@ func TestBoundToUnacceptable(t *testing.T) {
 	c.change(paused(false))
 	c.becomes(reason(controlPlane, "PoolNotAccepted", first.address(0), first.name))
 	second := w.pool(serving(controlPlane, k))
-	w.barrier()
-	c.is(reason(controlPlane, "PoolNotAccepted"))
-	w.remove(observe.Claims, w.namespace, controlPlane.claim(c.name), metav1.DeleteOptions{})
 	c.becomes(has(controlPlane, second.address(0)))
+	first.uses(0)
 }
 
 // A claim on a paused pool waits, whatever else there is: its provider would not let

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,13 +15,14 @@ import (
 // findingFaults is how the page begins.
 const findingFaults = `# Finding faults
 
-Twelve faults, each found by one command. A test plants them on a management cluster, runs the command, runs the cure, and sees it help; this page is what it wrote. "…" stands for lines
+The faults that new users make most, each found by one command. A test plants them on a management cluster, runs the command, runs the cure, and sees it help; this page is what it wrote. "…" stands for lines
 that tell nothing here, and all ages are 5s. Every reason with its cure is in [troubleshooting](troubleshooting.md), every check of lint in [lint](lint.md).
 
 | command | for |
 |---|---|
 | ` + "`kubectl describe cluster`" + ` | a Cluster that has no VIP: conditions, and events at the end |
 | ` + "`kubectl vip explain`" + ` | the same, pool by pool, also if there is no condition or no controller: [cli](cli.md) |
+| ` + "`kubectl vip doctor`" + ` | everything that is wrong on the management cluster, where you do not know which Cluster to ask about |
 | ` + "`capi-vip-allocator lint`" + ` | pools and classes, before they are applied or out of the management cluster |
 `
 
@@ -31,7 +33,7 @@ const (
 )
 
 func plantedFaults() []planted {
-	return append(faultsOfPools(), append(faultsOfClasses(), faultsOfOthers()...)...)
+	return slices.Concat(faultsOfPools(), faultsOfKeys(), faultsOfClasses(), faultsOfOthers(), faultsOfFiles())
 }
 
 func faultsOfPools() []planted {
@@ -119,13 +121,13 @@ func faultsOfClasses() []planted {
 	const lintClass = "kubectl get clusterclass rke2 -n team-a -o yaml | capi-vip-allocator lint -"
 	return []planted{
 		{
-			heading: "A class without the variable", wrong: "The pool serves every class, `*`, but the class declares no variable for the VIP. `*` helps to choose a pool and never asks\nfor a VIP, so the Cluster is none of the allocator's business: it has no condition and no event.",
+			heading: "A class without the variable", wrong: "The pool serves every class, `*`, but the class declares no variable for the VIP. A `*` pool is used only\nby Clusters whose class does, so this one is none of the allocator's business: it has no condition and no event.",
 			plant: func(s *site) {
 				s.vips(without(poolClass), annotated(poolClass, "*"))
 				s.web(s.class(named(siteClass)), "")
 				s.barrier()
 			},
-			command: explainWeb, trim: ofExplain, says: []string{"does not apply", "declares no variable clusterVip"},
+			command: explainWeb, trim: ofExplain, says: []string{"does not apply", "declares no variable clusterVip", "a * pool is used only by Clusters whose class declares the VIP variable"},
 			how: "Declare the variable, and let a patch take it: [the ClusterClass](clusterclass.md).",
 			cure: `kubectl patch clusterclass rke2 -n team-a --type json -p '[{"op":"add","path":"/spec/variables/-","value":
   {"name":"clusterVip","required":false,"schema":{"openAPIV3Schema":{"type":"string","minLength":1}}}}]'`, cured: allocated,

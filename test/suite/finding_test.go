@@ -53,7 +53,7 @@ const (
 // rounds counts how often the test runs, see -count.
 var rounds atomic.Int64
 
-// TestFindingFaults plants twelve faults, and finds each by one command. What it prints
+// TestFindingFaults plants faults, and finds each by one command. What it prints
 // is docs/finding-faults.md.
 func TestFindingFaults(t *testing.T) {
 	if testing.Short() {
@@ -67,7 +67,7 @@ func TestFindingFaults(t *testing.T) {
 	round := int(rounds.Add(1) - 1)
 	t.Run("fault", func(t *testing.T) {
 		for i, f := range faults {
-			namespace, subnet := fmt.Sprintf("%s-%c", names[round%len(names)], 'a'+i), fmt.Sprintf("10.%d.%d", 90+round%len(names), i)
+			namespace, subnet := fmt.Sprintf("%s-%02d", names[round%len(names)], i), fmt.Sprintf("10.%d.%d", 90+round%len(names), i)
 			t.Run(f.heading, func(t *testing.T) { sections[i] = f.find(newSite(t, namespace, subnet)) })
 		}
 	})

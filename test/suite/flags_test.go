@@ -68,7 +68,7 @@ func TestProcessNamespace(t *testing.T) {
 	w.startAllocator("--namespace=" + w.namespace)
 	elsewhere := w.newNamespace()
 	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k))
+	p := w.pool(serving(controlPlane, k), size(1))
 	holder := w.cluster(k, inNamespace(elsewhere), at(p.address(0), 6443))
 	ignored := w.cluster(k, inNamespace(elsewhere))
 	c := w.cluster(k)

@@ -1,166 +1,200 @@
 package suite
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/utils/ptr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/yaml"
+
+	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 var (
-	gateSeed    = flag.Uint64("gate-seed", 1, "of the classes that TestWhatIsSaidOfGatesIsSo makes")
-	gateClasses = flag.Int("gate-classes", 100, "how many classes TestWhatIsSaidOfGatesIsSo makes")
+	gateSeed    = flag.Uint64("gate-seed", 1, "of the first class that TestWhatIsSaidOfGatesIsSo makes; the others have the next ones")
+	gateClasses = flag.Uint64("gate-classes", 300, "how many classes TestWhatIsSaidOfGatesIsSo makes")
 )
+
+const (
+	// classesTogether have their Clusters at the same time.
+	classesTogether = 20
+	// Clusters of a class that waits, as lint says, and of one that does not until one is built.
+	whereGated, whereOpen = 4, 30
+)
+
+// subject is a class that is drawn, what lint says of it, and its Clusters.
+type subject struct {
+	*class
+	sketch
+	seed uint64
+	// open is what lint says of a gate that is open, empty of one that is for a stated "".
+	open, empty string
+	trials      []*trial
+	built       []string // what the Clusters without VIP are that Cluster API has built
+}
+
+// trial is a Cluster that the class may have.
+type trial struct {
+	what    string
+	options []clusterOption
+}
 
 // What lint says of a class is what Cluster API does with its Clusters: it builds none of
 // them without the VIP, or it builds some. The classes are made at random, and each has
-// Clusters that differ in everything that its patches ask for.
+// Clusters that differ in what its patches ask for.
 func TestWhatIsSaidOfGatesIsSo(t *testing.T) {
-	w := newWorld(t)
-	r := rand.New(rand.NewPCG(*gateSeed, 0)) //nolint:gosec // it is to repeat itself
-	var classes []*class
-	for range *gateClasses {
-		classes = append(classes, w.draftClass(randomClass(r)...))
-	}
-	said := w.lintGates(classes)
-	for _, k := range classes {
-		k.create()
-	}
-	for _, k := range classes {
-		k.awaitReady()
-	}
-	type trial struct {
-		what string
-		*cluster
-	}
-	trials := map[*class][]trial{}
-	for _, k := range classes {
-		for what, options := range newcomers(k) {
-			trials[k] = append(trials[k], trial{what, w.cluster(k, append(options, labelled(watchFilterLabel, "nobody"))...)})
-		}
-	}
-	states := map[string]int{}
-	for _, k := range classes {
-		var without []string
-		for _, c := range trials[k] {
-			if c.builtWithoutVIP() {
-				without = append(without, c.what)
+	t.Parallel()
+	end := *gateSeed + *gateClasses
+	for first := *gateSeed; first < end; first += classesTogether {
+		last := min(first+classesTogether, end) - 1
+		t.Run(fmt.Sprintf("seeds %d to %d", first, last), func(t *testing.T) {
+			w := newWorld(t)
+			w.filter = "nobody"
+			var subjects []*subject
+			for seed := first; seed <= last; seed++ {
+				subjects = append(subjects, w.drawSubject(seed))
 			}
-		}
-		gated := said[k.name] == ""
-		states[fmt.Sprintf("gated %v", gated)]++
-		if gated != (len(without) == 0) {
-			text, _ := yaml.Marshal(map[string]any{"variables": k.draft.Spec.Variables, "patches": k.draft.Spec.Patches})
-			t.Errorf("lint says %q, and built without the VIP is: %q\n%s", said[k.name], without, text)
-		}
+			w.lintGates(subjects)
+			for _, s := range subjects {
+				s.create()
+			}
+			for _, s := range subjects {
+				s.awaitReady()
+				s.plan()
+			}
+			for w.tryNext(subjects) {
+			}
+			states := map[string]int{}
+			for _, s := range subjects {
+				states[s.verdict(t)]++
+			}
+			t.Log(states)
+		})
 	}
-	t.Logf("seed %d: %v", *gateSeed, states)
 }
 
-// lintGates returns what lint says of the gates of the classes, by name; nothing of one
-// that is gated.
-func (w *world) lintGates(classes []*class) map[string]string {
+func (w *world) drawSubject(seed uint64) *subject {
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it is to repeat itself
+	s := &subject{sketch: drawClass(r), seed: seed}
+	s.class = w.draftClass(s.options...)
+	return s
+}
+
+// lintGates asks lint about the classes.
+func (w *world) lintGates(subjects []*subject) {
 	w.t.Helper()
-	var all strings.Builder
-	for _, k := range classes {
-		text, err := yaml.Marshal(k.draft)
+	var manifests strings.Builder
+	byName := map[string]*subject{}
+	for _, s := range subjects {
+		byName[s.name] = s
+		text, err := yaml.Marshal(s.draft)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		fmt.Fprintf(&all, "---\n%s", text)
+		fmt.Fprintf(&manifests, "---\n%s", text)
 	}
 	file := filepath.Join(w.t.TempDir(), "classes.yaml")
-	if err := os.WriteFile(file, []byte(all.String()), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(manifests.String()), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	output, _ := w.cli("", "lint", file) // it fails where a class is ungated
-	said := map[string]string{}
 	for line := range strings.Lines(output) {
-		if _, finding, found := strings.Cut(line, "[class-gate] ClusterClass "); found {
-			name, why, _ := strings.Cut(strings.TrimPrefix(finding, w.namespace+"/"), ": ")
-			said[name] = strings.TrimSpace(why)
+		_, check, _ := strings.Cut(line, "[")
+		check, finding, _ := strings.Cut(check, "] ClusterClass "+w.namespace+"/")
+		name, why, _ := strings.Cut(finding, ": ")
+		s := byName[name]
+		if s == nil || !strings.HasPrefix(why, string(s.role)+": ") {
+			continue
 		}
-		if strings.Contains(line, "[class-unclear]") {
+		switch {
+		case check == "class-gate":
+			s.open = why
+		case check == "class-unclear":
 			w.t.Errorf("lint is not sure: %s", line)
+		case strings.Contains(why, `a Cluster that states ""`):
+			s.empty = why
 		}
 	}
-	return said
 }
 
-// conditions are enabledIfs over the variables of randomClass.
-var conditions = []string{
-	"", "", "{{ .on }}", "{{ not .on }}", "{{ .off }}", "{{ not .off }}", `{{ eq .mode "arp" }}`, `{{ ne .mode "arp" }}`, `{{ eq .mode "bgp" }}`,
-	`{{ if .word }}true{{ end }}`, `{{ not .word }}`, `{{ eq (default "" .word) "kube-vip" }}`, "{{ .nested.on }}", "{{ not .nested.on }}",
-	`{{ semverCompare ">= 1.30-0" .builtin.cluster.topology.version }}`, `{{ semverCompare "< 1.30-0" .builtin.cluster.topology.version }}`,
-	`{{ and .on (eq .mode "arp") }}`, `{{ or .off (eq .mode "arp") }}`, "false",
-	`{{ if .clusterVip }}true{{ else }}{{ fail "no VIP" }}{{ end }}`, `{{ if .clusterVip }}true{{ end }}`, `{{ if not .clusterVip }}true{{ end }}`,
-	`{{ if and .off (not .clusterVip) }}{{ fail "no VIP" }}{{ end }}true`,
+// plan says which Clusters are tried. Of a gate that is open it begins with the one that
+// lint names.
+func (s *subject) plan() {
+	add := func(names ...string) {
+		s.trials = append(s.trials, &trial{strings.Join(names, ", "), s.cluster(names...)})
+	}
+	count := whereGated
+	if s.open != "" {
+		count = whereOpen
+		add(s.said(s.open)...)
+	}
+	add()
+	r := rand.New(rand.NewPCG(s.seed, 1)) //nolint:gosec // it is to repeat itself
+	for len(s.differ) > 0 && len(s.trials) < count {
+		add(s.some(r)...)
+	}
+	if s.open == "" && s.takesEmpty != nil {
+		s.trials = append(s.trials, &trial{statesEmpty, append(s.cluster(), s.takesEmpty)})
+	}
 }
 
-// randomClass has variables to switch patches with, and one to three patches that take the
-// VIP, or fail over it.
-func randomClass(r *rand.Rand) []classOption {
-	boolean := func(value string) clusterv1.JSONSchemaProps {
-		return clusterv1.JSONSchemaProps{Type: "boolean", Default: raw(value)}
+const statesEmpty = `it states ""`
+
+// tryNext makes the next Clusters of each class and waits until Cluster API has judged
+// them. It tells whether there are more to try.
+func (w *world) tryNext(subjects []*subject) (more bool) {
+	w.t.Helper()
+	const together = 2
+	type candidate struct {
+		of   *subject
+		what string
+		*cluster
 	}
-	vip := text
-	if r.IntN(4) == 0 {
-		vip.MinLength = nil
-	}
-	options := []classOption{
-		open(), declares("clusterVip", vip), declares("on", boolean("true")), declares("off", boolean("false")),
-		declares("mode", clusterv1.JSONSchemaProps{Type: "string", Enum: []apiextensionsv1.JSON{*raw(`"arp"`), *raw(`"bgp"`), *raw(`"none"`)}, Default: raw(`"arp"`)}),
-		declares("word", clusterv1.JSONSchemaProps{Type: "string", MinLength: ptr.To[int64](1)}),
-		declares("nested", clusterv1.JSONSchemaProps{Type: "object", Default: raw("{}"), Properties: map[string]clusterv1.JSONSchemaProps{"on": boolean("false")}}),
-	}
-	for i := range 1 + r.IntN(3) {
-		from := clusterv1.JSONPatchValue{Variable: "clusterVip"}
-		switch r.IntN(5) {
-		case 0:
-			from = clusterv1.JSONPatchValue{Template: "{{ .clusterVip }}"}
-		case 1:
-			from = clusterv1.JSONPatchValue{Template: `{{ if .clusterVip }}"{{ .clusterVip }}"{{ else }}{{ fail "no VIP" }}{{ end }}`}
+	var all []candidate
+	for _, s := range subjects {
+		if len(s.built) > 0 {
+			s.trials = nil // it is clear
 		}
-		group, path := "infrastructure", "/spec/template/spec/build"
-		if r.IntN(3) == 0 {
-			group, path = "controlplane", "/spec/template/spec/files"
-			from.Template = strings.ReplaceAll(from.Template, "{{ .clusterVip }}", "[{{ .clusterVip }}]")
+		n := min(together, len(s.trials))
+		for _, next := range s.trials[:n] {
+			if c := w.admitted(s.class, next.options...); c != nil {
+				all = append(all, candidate{s, next.what, c})
+			}
 		}
-		options = append(options, patched(fmt.Sprintf("p%d", i), conditions[r.IntN(len(conditions))], group, path, from))
+		s.trials = s.trials[n:]
+		more = more || len(s.trials) > 0
 	}
-	return options
+	for _, c := range all {
+		if c.builtWithoutVIP() {
+			c.of.built = append(c.of.built, c.what)
+		}
+		c.remove()
+	}
+	return more
 }
 
-// newcomers are Clusters of the class that name no VIP.
-func newcomers(k *class) map[string][]clusterOption {
-	asked, _ := json.Marshal(k.draft.Spec.Patches)
-	version := func(v string) clusterFunc {
-		return func(c *clusterv1.Cluster) { c.Spec.Topology.Version = v }
+// admitted creates a Cluster, nil if the class does not admit it.
+func (w *world) admitted(k *class, options ...clusterOption) *cluster {
+	w.t.Helper()
+	draft := w.draftCluster(k, options...)
+	made, err := w.in(observe.Clusters, draft.Namespace).Create(w.t.Context(), plain(w, draft), metav1.CreateOptions{})
+	if apierrors.IsInvalid(err) {
+		return nil
 	}
-	all := map[string][]clusterOption{
-		"on is false": {set("on", false)}, "off is true": {set("off", true)}, "mode is bgp": {set("mode", "bgp")}, "mode is none": {set("mode", "none")},
-		"word is kube-vip": {set("word", "kube-vip")}, "word is other": {set("word", "other")}, "nested.on is true": {set("nested", map[string]any{"on": true})},
-		"version is v1.20.0": {version("v1.20.0")},
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	some := map[string][]clusterOption{"it sets nothing": nil}
-	for what, options := range all {
-		name, _, _ := strings.Cut(what, " ")
-		if strings.Contains(string(asked), name) {
-			some[what] = options
-		}
-	}
-	return some
+	return &cluster{w: w, namespace: made.GetNamespace(), name: made.GetName(), uid: made.GetUID()}
 }
 
 // builtWithoutVIP waits until Cluster API has judged the Cluster: it has infrastructure
@@ -179,4 +213,22 @@ func (c *cluster) builtWithoutVIP() (built bool) {
 		return nil
 	})
 	return built
+}
+
+// verdict compares what lint says with what Cluster API did.
+func (s *subject) verdict(t *testing.T) string {
+	t.Helper()
+	said, agrees := "gated", len(s.built) == 0
+	switch {
+	case s.open != "":
+		said, agrees = "open", len(s.built) > 0
+	case s.empty != "":
+		// Nobody tells for which Clusters it opens.
+		said, agrees = "open for an empty string", len(s.built) == 0 || slices.Equal(s.built, []string{statesEmpty})
+	}
+	if !agrees {
+		text, _ := yaml.Marshal(map[string]any{"annotations": s.draft.Annotations, "variables": s.draft.Spec.Variables[:2], "patches": s.draft.Spec.Patches})
+		t.Errorf("seed %d: lint says it is %s: %q, and built without the VIP is: %q\n%s", s.seed, said, s.open, s.built, text)
+	}
+	return said
 }

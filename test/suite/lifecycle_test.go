@@ -25,7 +25,7 @@ func TestLifecycleRecreateWaitsForTheOldClaim(t *testing.T) {
 	first.remove()
 	w.gone(observe.Clusters, w.namespace, first.name)
 	second := w.cluster(k, named("same"))
-	second.becomes(reason(controlPlane, "ClaimTerminating", controlPlane.claim("same"), "until 20"), noEndpoint())
+	second.becomes(reason(controlPlane, "ClaimTerminating", controlPlane.claim("same"), "next try at 20"), noEndpoint())
 	// Its provider looks at the claim again when that changes.
 	p.change(grace(0))
 	change(w, observe.Claims, w.namespace, controlPlane.claim("same"), func(claim *ipamv1.IPAddressClaim) { labelled("example.com/seen", "yes")(claim) })

@@ -99,7 +99,7 @@ func (e *environment) startManagement(ctx context.Context, o management.Options)
 	if e.scene, err = scene.Start(ctx, "suite", o); err != nil {
 		return err
 	}
-	if err := e.scene.Install(ctx, map[string]any{"watchFilter": sharedFilter, "logLevel": "debug"}); err != nil {
+	if err := e.scene.Install(ctx, map[string]any{"watchFilter": sharedFilter, "logLevel": "debug", "rbac": map[string]any{"reservers": true}}); err != nil {
 		return err
 	}
 	e.management, e.client, e.chart, e.kubeconfig = e.scene.Management, e.scene.Client, e.scene.Chart, e.scene.Kubeconfig

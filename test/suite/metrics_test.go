@@ -179,7 +179,7 @@ func TestMetricsOfNamesakes(t *testing.T) {
 func TestMetricsOfARefusedDuplicate(t *testing.T) {
 	w := newWorld(t)
 	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k))
+	p := w.pool(serving(controlPlane, k), size(1))
 	holder := w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
 	c := w.cluster(k)
 	c.becomes(reason(controlPlane, "AddressInUse", holder.name))

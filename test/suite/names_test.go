@@ -1,6 +1,8 @@
 package suite
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gorizond/capi-vip-allocator/test/observe"
@@ -16,6 +18,10 @@ const (
 	poolNamespaces = prefix + "namespaces"
 	poolPriority   = prefix + "priority"
 	backfill       = prefix + "backfill"
+	bookManual     = prefix + "book-manual"
+	manualLabel    = prefix + "manual"
+	writtenFor     = prefix + "written-for"
+	reservedUntil  = prefix + "reserved-until"
 
 	clusterNameLabel = "cluster.x-k8s.io/cluster-name"
 	watchFilterLabel = "cluster.x-k8s.io/watch-filter"
@@ -66,6 +72,11 @@ func (r role) condition() string {
 		return observe.IngressReady
 	}
 	return observe.ControlPlaneReady
+}
+
+// booking is the name of the IPAddress that books a typed VIP of the role for a Cluster.
+func (r role) booking(cluster string) string {
+	return "vip-manual" + strings.TrimPrefix(r.claim(cluster), "vip")
 }
 
 // claim is the name of the role's claim for a Cluster.

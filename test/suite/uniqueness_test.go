@@ -3,10 +3,7 @@ package suite
 import (
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-
-	"github.com/gorizond/capi-vip-allocator/test/observe"
 )
 
 // An address that any Cluster uses is not published for another one, wherever it
@@ -47,7 +44,7 @@ func TestUniquenessOfAddressesInUse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			k := w.vipClass()
-			p := w.pool(serving(controlPlane, k))
+			p := w.pool(serving(controlPlane, k), size(1))
 			holder := holder(w, k, p.address(0))
 			c := w.cluster(k, annotated(ingress.enabled(), "false"))
 			c.becomes(reason(controlPlane, "AddressInUse", p.address(0), p.name, holder.namespace+"/"+holder.name))
@@ -67,7 +64,7 @@ func TestUniquenessOfAddressesInUse(t *testing.T) {
 func TestUniquenessClashEndsByEdit(t *testing.T) {
 	w := newWorld(t)
 	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k))
+	p := w.pool(serving(controlPlane, k), size(1))
 	holder := w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
 	c := w.cluster(k)
 	c.becomes(reason(controlPlane, "AddressInUse", holder.name))
@@ -80,7 +77,7 @@ func TestUniquenessClashEndsByEdit(t *testing.T) {
 func TestUniquenessOfForeignIPAddress(t *testing.T) {
 	w := newWorld(t)
 	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k))
+	p := w.pool(serving(controlPlane, k), size(1))
 	overlapping := w.pool(ranges(p.address(0)))
 	overlapping.take("stranger")
 	c := w.cluster(k)
@@ -99,7 +96,7 @@ func TestUniquenessBetweenRoles(t *testing.T) {
 	c := w.cluster(k)
 	c.becomes(has(controlPlane, cp.address(0)), reason(ingress, "AddressInUse", in.name), noVariable("ingressVip"), unstamped(ingress))
 
-	other := w.pool(serving(controlPlane, k))
+	other := w.pool(serving(controlPlane, k), size(1), annotated(bookManual, "false"))
 	manual := w.cluster(k, set("ingressVip", other.address(0)))
 	manual.becomes(reason(ingress, "Manual"), reason(controlPlane, "AddressInUse", other.address(0)), noEndpoint())
 }
@@ -138,36 +135,26 @@ func TestUniquenessLaterClash(t *testing.T) {
 	a.becomes(has(controlPlane, p.address(0)))
 }
 
-// The remedy that the message names works as it is worded: another pool, and away
-// with the claim.
-func TestUniquenessRemedyByAnotherPool(t *testing.T) {
-	w := newWorld(t)
-	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k), annotated(poolPriority, "1"))
-	w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
-	c := w.cluster(k)
-	c.becomes(reason(controlPlane, "AddressInUse", controlPlane.poolFilter(), "delete claim "+controlPlane.claim(c.name)))
-	other := w.pool(serving(controlPlane, k))
-	c.change(annotated(controlPlane.poolFilter(), other.name))
-	w.remove(observe.Claims, w.namespace, controlPlane.claim(c.name), metav1.DeleteOptions{})
-	c.becomes(has(controlPlane, other.address(0)))
-}
-
-// The pool itself can only exclude the address while no claim has it: so it stops
-// serving the class for a moment.
-func TestUniquenessRemedyByExcluding(t *testing.T) {
-	w := newWorld(t)
-	k := w.class(declares("clusterVip", text))
-	p := w.pool(serving(controlPlane, k))
-	w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
-	c := w.cluster(k)
-	c.becomes(reason(controlPlane, "AddressInUse"))
-	p.change(without(poolClass), without(poolRole))
-	c.becomes(reason(controlPlane, "PoolNotAccepted"))
-	w.remove(observe.Claims, w.namespace, controlPlane.claim(c.name), metav1.DeleteOptions{})
-	p.uses(0)
-	w.eventually("the provider lets the pool exclude the address", func() error {
-		return p.tryChange(serving(controlPlane, k), poolFunc(func(o *poolObject) { o.Spec.ExcludedAddresses = []string{p.address(0)} }))
-	})
-	c.becomes(has(controlPlane, p.address(1)))
+// A claim that is bound to an address in use moves by itself, as soon as a pool that serves
+// the Cluster has another address.
+func TestUniquenessRemedies(t *testing.T) {
+	t.Parallel()
+	for name, remedy := range map[string]func(w *world, k *class, p *pool) (address string){
+		"another pool": func(w *world, k *class, _ *pool) string { return w.pool(serving(controlPlane, k)).address(0) },
+		"a larger pool": func(_ *world, _ *class, p *pool) string {
+			p.change(size(2))
+			return p.address(1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			k := w.class(declares("clusterVip", text))
+			p := w.pool(serving(controlPlane, k), size(1))
+			holder := w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(0), 6443))
+			c := w.cluster(k)
+			c.becomes(reason(controlPlane, "AddressInUse", holder.name, "add a pool"))
+			c.rests()
+			c.becomes(has(controlPlane, remedy(w, k, p)))
+		})
+	}
 }

@@ -23,6 +23,14 @@ capi-vip-allocator-propagation
 capi-vip-allocator-writer
 {{- end }}
 
+{{/* The roles of those who may reserve VIPs: what they write, and what they read. */}}
+{{- define "manager.reserver" -}}
+capi-vip-allocator-reserver
+{{- end }}
+{{- define "manager.viewer" -}}
+capi-vip-allocator-viewer
+{{- end }}
+
 {{/* patch, never update: a PUT would drop the fields of a newer Cluster API. */}}
 {{- define "manager.writes" -}}
 - apiGroups: [cluster.x-k8s.io]
@@ -31,10 +39,11 @@ capi-vip-allocator-writer
 - apiGroups: [ipam.cluster.x-k8s.io]
   resources: [ipaddressclaims]
   verbs: [create, patch, delete]
-# A VIP whose claim was lost is taken back through its IPAddress.
+# A claim is bound to the IPAddress that was made for it, and a VIP that somebody typed is
+# booked by one, which is deleted when the VIP changes.
 - apiGroups: [ipam.cluster.x-k8s.io]
   resources: [ipaddresses]
-  verbs: [create]
+  verbs: [create, delete]
 {{- end }}
 
 {{/* The policy, its binding, and the ConfigMap that switches it. */}}

@@ -65,7 +65,10 @@ func run(ctx context.Context, once bool) (err error) {
 	if err != nil {
 		screen.say("%s\n", err) // and stay, so that one can look why
 	}
-	screen.invite(stage.management.Kubeconfig())
+	if err := stage.startPage(ctx); err != nil {
+		return err
+	}
+	screen.invite(stage.management.Kubeconfig(), stage.page.URL)
 	return watchOn(ctx, stage, board, screen)
 }
 

@@ -19,6 +19,7 @@ import (
 type stage struct {
 	management *management.Cluster
 	allocator  *allocator.Process
+	page       *allocator.Page // kubectl vip ui; nil before startPage
 	client     dynamic.Interface
 	examples   string // folder
 	clusters   int    // how many there are in the examples
@@ -108,13 +109,23 @@ func (s *stage) allocatorEnded() error {
 	return fmt.Errorf("the allocator ended; end of its log:\n%s", s.allocator.LogTail())
 }
 
-// tearDown stops everything, the allocator first: it would complain about an API
-// server that is gone.
-func (s *stage) tearDown() error {
+// startPage shows pools, Clusters and classes.
+func (s *stage) startPage(ctx context.Context) error {
 	var err error
+	s.page, err = allocator.StartPage(ctx, s.management.Kubeconfig())
+	return err
+}
+
+// tearDown stops everything, first who would complain about an API server that is gone.
+func (s *stage) tearDown() error {
+	var errs []error
+	if s.page != nil {
+		errs = append(errs, s.page.Stop())
+	}
 	if s.allocator != nil {
-		_, err = s.allocator.Stop()
+		_, err := s.allocator.Stop()
+		errs = append(errs, err)
 	}
 	s.management.Stop()
-	return err
+	return errors.Join(errs...)
 }
