@@ -73,7 +73,6 @@ func (e *environment) stop() error {
 	if e.Scene == nil {
 		return nil
 	}
-	e.cancel()
 	var err error
 	if e.allocator != nil {
 		code, stopped := e.allocator.Stop()
@@ -81,6 +80,7 @@ func (e *environment) stop() error {
 			err = fmt.Errorf("the allocator ended with code %d; end of its log:\n%s", code, e.allocator.LogTail())
 		}
 	}
+	e.cancel()
 	e.Stop()
 	return err
 }
