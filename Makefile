@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 
 help: ## print this table
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile bin/capi-vip-allocator
 	scripts/build
@@ -21,6 +21,9 @@ test: ## every test: the core, then all behaviour on a real API server
 
 test-compat: ## the main behaviour with a Cluster API that serves only v1beta1, and its upgrade
 	scripts/test-compat
+
+test-neighbours: ## the examples beside real control plane providers and Fleet
+	scripts/test-neighbours
 
 test-unit: ## only the tests that need no API server
 	scripts/test unit
@@ -58,4 +61,4 @@ release: ## write the files of a release to out/
 clean: ## remove bin, dist and out
 	scripts/clean
 
-.PHONY: help build run demo management test test-compat test-unit test-long fuzz vulncheck bench bench-scale generate validate package docker-build release clean
+.PHONY: help build run demo management test test-compat test-neighbours test-unit test-long fuzz vulncheck bench bench-scale generate validate package docker-build release clean

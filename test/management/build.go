@@ -19,6 +19,8 @@ type Binaries struct {
 	Kubernetes string // etcd, kube-apiserver, kube-controller-manager and kubectl in one
 	CAPI       string // Cluster API core provider
 	IPAM       string // in-cluster IPAM provider
+	// Providers are the others, by name.
+	Providers map[string]string
 }
 
 // program is something to compile in one of the component modules.
@@ -50,14 +52,27 @@ func programs(release Release) ([]program, error) {
 // The first time this takes minutes and downloads modules; a change of a
 // component's module or of the Go version makes another entry. Several processes
 // may call Build at once: one builds, the others wait for it.
-func Build(ctx context.Context, progress io.Writer, release Release) (Binaries, error) {
-	return build(ctx, newProgress(progress), release)
+func Build(ctx context.Context, progress io.Writer, release Release, providers ...Provider) (Binaries, error) {
+	return build(ctx, newProgress(progress), release, providers...)
 }
 
-func build(ctx context.Context, progress *progress, release Release) (Binaries, error) {
-	wanted, err := programs(release)
+// wanted is a program and the folder of its module among the components.
+type wanted struct {
+	program
+	folder string
+}
+
+func build(ctx context.Context, progress *progress, release Release, providers ...Provider) (Binaries, error) {
+	programs, err := programs(release)
 	if err != nil {
 		return Binaries{}, err
+	}
+	var all []wanted
+	for _, p := range programs {
+		all = append(all, wanted{p, p.name})
+	}
+	for _, p := range providers {
+		all = append(all, wanted{p.program, p.folder})
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -69,10 +84,10 @@ func build(ctx context.Context, progress *progress, release Release) (Binaries, 
 		return Binaries{}, err
 	}
 	var paths []string
-	entries := make([]string, len(wanted))
+	entries := make([]string, len(all))
 	// All is fetched before anything is compiled: whoever cannot fetch finds out at once.
-	for i, p := range wanted {
-		source := filepath.Join(sources, p.name)
+	for i, p := range all {
+		source := filepath.Join(sources, p.folder)
 		key, err := p.key(ctx, source)
 		if err != nil {
 			return Binaries{}, fmt.Errorf("identify %s: %w", p.name, err)
@@ -85,13 +100,17 @@ func build(ctx context.Context, progress *progress, release Release) (Binaries, 
 			return Binaries{}, fmt.Errorf("fetch what %s is built from: %w", p.name, err)
 		}
 	}
-	for i, p := range wanted {
-		if err := p.ensure(ctx, filepath.Join(sources, p.name), entries[i], progress); err != nil {
+	for i, p := range all {
+		if err := p.ensure(ctx, filepath.Join(sources, p.folder), entries[i], progress); err != nil {
 			return Binaries{}, fmt.Errorf("build %s: %w", p.name, err)
 		}
 		paths = append(paths, filepath.Join(entries[i], p.name))
 	}
-	return Binaries{Kubernetes: paths[0], CAPI: paths[1], IPAM: paths[2]}, nil
+	binaries := Binaries{Kubernetes: paths[0], CAPI: paths[1], IPAM: paths[2], Providers: map[string]string{}}
+	for i, p := range providers {
+		binaries.Providers[p.name] = paths[len(programs)+i]
+	}
+	return binaries, nil
 }
 
 // ensure makes the cache entry unless it exists. An entry appears complete, by
@@ -203,6 +222,9 @@ func (p program) copyManifests(module, target string) error {
 	}
 	if err := os.CopyFS(filepath.Join(target, "crds"), os.DirFS(filepath.Join(module, p.crds))); err != nil {
 		return err
+	}
+	if p.webhooks == "" {
+		return nil
 	}
 	content, err := os.ReadFile(filepath.Join(module, p.webhooks))
 	if err != nil {

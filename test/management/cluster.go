@@ -48,6 +48,8 @@ type Options struct {
 	Release Release
 	// RuntimeSDK turns on the feature gate of the Cluster API runtime hooks.
 	RuntimeSDK bool
+	// Providers run beside Cluster API.
+	Providers []Provider
 	// Workloads makes pods of Deployments. They stay pending: nothing runs them.
 	Workloads bool
 	// Without names components to leave out together with their CRDs and
@@ -69,6 +71,7 @@ type Cluster struct {
 	runtimeSDK bool
 	translate  atomic.Bool // whether Cluster API serves no v1beta2
 	components map[string]*component
+	providers  []string // names of those beside Cluster API and IPAM
 	stop       sync.Once
 }
 
@@ -81,7 +84,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	progress := newProgress(o.Progress)
-	binaries, err := build(ctx, progress, o.Release)
+	binaries, err := build(ctx, progress, o.Release, o.Providers...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +131,14 @@ func newCluster(o Options, binaries Binaries, progress *progress) (*Cluster, err
 	}
 	c.translate.Store(old)
 	c.components = map[string]*component{}
-	for _, component := range []*component{
+	components := []*component{
 		c.etcd(), c.apiServer(), c.controllerManager(o.Workloads), c.capi(o.Release, o.RuntimeSDK), c.ipam(o.Release),
-	} {
+	}
+	for _, p := range o.Providers {
+		c.providers = append(c.providers, p.name)
+		components = append(components, c.provider(p, binaries.Providers[p.name]))
+	}
+	for _, component := range components {
 		component.launcher, component.logFile, component.say = c.launcher, c.LogFile(component.name), progress.say
 		c.components[component.name] = component
 	}
@@ -179,7 +187,7 @@ func (c *Cluster) boot(ctx context.Context, without []string) error {
 	if err := c.installDemoKinds(ctx); err != nil {
 		return err
 	}
-	wanted := slices.DeleteFunc([]string{CAPI, IPAM, ControllerManager}, func(name string) bool {
+	wanted := slices.DeleteFunc(c.controllers(), func(name string) bool {
 		return slices.Contains(without, name)
 	})
 	for _, name := range wanted {
@@ -194,13 +202,18 @@ func (c *Cluster) boot(ctx context.Context, without []string) error {
 	return group.Wait()
 }
 
+// controllers are the components that work on what is stored.
+func (c *Cluster) controllers() []string {
+	return append([]string{CAPI, IPAM, ControllerManager}, c.providers...)
+}
+
 // Stop stops the components, controllers first and etcd last, waits until they
 // are gone, and removes the folder if it was temporary. It may be called more
 // than once.
 func (c *Cluster) Stop() {
 	c.stop.Do(func() {
 		var controllers sync.WaitGroup
-		for _, name := range []string{CAPI, IPAM, ControllerManager} {
+		for _, name := range c.controllers() {
 			controllers.Go(func() { c.components[name].shutDown(gracePeriod) })
 		}
 		controllers.Wait()

@@ -3,6 +3,7 @@ package management
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,22 +19,28 @@ func (c *Cluster) InstallKinds(ctx context.Context, components ...string) error 
 		if !ok {
 			return fmt.Errorf("component %q has no kinds", name)
 		}
-		objects, err := readObjects(manifestsOf(binary))
-		if err != nil {
-			return err
-		}
-		kinds := slices.DeleteFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetKind() != crdKind })
-		for _, crd := range kinds {
-			crd.SetLabels(contractLabels(crd.GetLabels()))
-			if err := storedOnly(crd); err != nil {
-				return fmt.Errorf("%s %s: %w", crd.GetKind(), crd.GetName(), err)
-			}
-		}
-		if err := c.applier.apply(ctx, kinds); err != nil {
+		if err := c.installStored(ctx, manifestsOf(binary), nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// installStored installs the kinds of a folder in the version that is stored. The contracts are
+// those of installProvider.
+func (c *Cluster) installStored(ctx context.Context, folder fs.FS, contracts map[string]string) error {
+	objects, err := readObjects(folder)
+	if err != nil {
+		return err
+	}
+	kinds := slices.DeleteFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetKind() != crdKind })
+	for _, crd := range kinds {
+		crd.SetLabels(contractLabels(crd.GetLabels(), contracts))
+		if err := storedOnly(crd); err != nil {
+			return fmt.Errorf("%s %s: %w", crd.GetKind(), crd.GetName(), err)
+		}
+	}
+	return c.applier.apply(ctx, kinds)
 }
 
 // storedOnly leaves of a kind's versions the one that is stored.

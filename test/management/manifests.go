@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -34,7 +35,10 @@ func manifestsOf(binary string) fs.FS {
 // installProvider applies a provider's namespace, CRDs and webhook
 // configurations, as its own kustomization would, except that the API server
 // reaches the webhooks at a loopback port instead of a Service.
-func (c *Cluster) installProvider(ctx context.Context, manifests fs.FS, namespace, prefix string, port int) error {
+//
+// The contracts are labels by which Cluster API finds out which versions of a kind follow
+// which of its contracts; none are those of Cluster API's own kinds.
+func (c *Cluster) installProvider(ctx context.Context, manifests fs.FS, namespace, prefix string, port int, contracts map[string]string) error {
 	objects, err := readObjects(manifests)
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (c *Cluster) installProvider(ctx context.Context, manifests fs.FS, namespac
 		var err error
 		switch object.GetKind() {
 		case crdKind:
-			object.SetLabels(contractLabels(object.GetLabels()))
+			object.SetLabels(contractLabels(object.GetLabels(), contracts))
 			err = c.convertThrough(object, port)
 		case "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration":
 			object.SetName(prefix + object.GetName())
@@ -60,14 +64,15 @@ func (c *Cluster) installProvider(ctx context.Context, manifests fs.FS, namespac
 	return c.applier.apply(ctx, append([]*unstructured.Unstructured{home}, objects...))
 }
 
-// contractLabels adds the labels by which Cluster API finds out which versions
-// of a kind follow which of its contracts.
-func contractLabels(labels map[string]string) map[string]string {
+// contractLabels adds the labels of the contracts.
+func contractLabels(labels, contracts map[string]string) map[string]string {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels["cluster.x-k8s.io/v1beta1"] = "v1beta1"
-	labels["cluster.x-k8s.io/v1beta2"] = "v1beta2"
+	if contracts == nil {
+		contracts = map[string]string{"cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"}
+	}
+	maps.Copy(labels, contracts)
 	return labels
 }
 

@@ -29,7 +29,7 @@ func (c *Cluster) capi(release Release, runtimeSDK bool) *component {
 		binary:  c.binaries.CAPI,
 		sockets: providerPorts,
 		publish: func(ctx context.Context, ports []int) error {
-			return c.installProvider(ctx, manifests, capiNamespace, "capi-", ports[webhookPort])
+			return c.installProvider(ctx, manifests, capiNamespace, "capi-", ports[webhookPort], nil)
 		},
 		flags: func(ports []int) []string {
 			flags := append(c.providerFlags(CAPI, ports),
@@ -55,7 +55,7 @@ func (c *Cluster) ipam(release Release) *component {
 		binary:  c.binaries.IPAM,
 		sockets: providerPorts,
 		publish: func(ctx context.Context, ports []int) error {
-			return c.installProvider(ctx, manifests, ipamNamespace, "capi-ipam-in-cluster-", ports[webhookPort])
+			return c.installProvider(ctx, manifests, ipamNamespace, "capi-ipam-in-cluster-", ports[webhookPort], nil)
 		},
 		flags: func(ports []int) []string {
 			flags := append(c.providerFlags(IPAM, ports), "--health-probe-bind-address="+loopback.Address(ports[healthPort]))

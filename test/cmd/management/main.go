@@ -3,6 +3,7 @@
 //
 //	go run ./cmd/management [-dir D | -keep] [-runtime-sdk] [-release v1.10]
 //	go run ./cmd/management -build   # only compile the components, for later
+//	go run ./cmd/management -build -neighbours   # and those of ./neighbours
 package main
 
 import (
@@ -23,9 +24,13 @@ func main() {
 	flag.BoolVar(&options.KeepDir, "keep", false, "keep the temporary folder at the end")
 	flag.BoolVar(&options.RuntimeSDK, "runtime-sdk", false, "turn on the RuntimeSDK feature gate of Cluster API")
 	release := flag.String("release", "", `of Cluster API, such as "v1.10"; the newest one if empty`)
+	neighbours := flag.Bool("neighbours", false, "with -build, compile the providers and Fleet that ./neighbours runs, too")
 	build := flag.Bool("build", false, "compile the components, which takes minutes the first time, and end")
 	flag.Parse()
 	options.Progress, options.Release = os.Stderr, management.Release(*release)
+	if *neighbours {
+		options.Providers = append(management.Neighbours(), management.Fleet)
+	}
 	if err := run(options, *build); err != nil {
 		fmt.Fprintln(os.Stderr, "management:", err)
 		os.Exit(1)
@@ -36,7 +41,7 @@ func run(options management.Options, build bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if build {
-		_, err := management.Build(ctx, options.Progress, options.Release)
+		_, err := management.Build(ctx, options.Progress, options.Release, options.Providers...)
 		return err
 	}
 	cluster, err := management.Start(ctx, options)
