@@ -245,11 +245,6 @@ func (c *cluster) the(resource schema.GroupVersionResource) (found *unstructured
 		if err != nil {
 			return err
 		}
-		// Of what machines boot by there is one for workers, too.
-		list.Items = slices.DeleteFunc(list.Items, func(o unstructured.Unstructured) bool {
-			_, worker := o.GetLabels()["topology.cluster.x-k8s.io/deployment-name"]
-			return worker && resource == c.config
-		})
 		if len(list.Items) != 1 {
 			return fmt.Errorf("there are %d; the Cluster says %v", len(list.Items), observe.Condition(c.get(observe.Clusters, c.name), "TopologyReconciled"))
 		}
@@ -310,19 +305,31 @@ func (c *cluster) carries(address string) {
 	}
 }
 
-// boots waits for what the first machine of the control plane boots by, and returns it.
+// boots waits for what the first machine of the control plane boots by, and returns it. A
+// provider with a slow cache may make more than one machine at first; only one boots alone.
 func (c *cluster) boots() (data string) {
 	c.t.Helper()
-	config := c.the(c.config)
-	scene.Until(c.t, patience, config.GetName()+" is made", func() error {
-		secret, err := c.in(secrets).Get(c.t.Context(), config.GetName(), metav1.GetOptions{})
+	scene.Until(c.t, patience, "a machine of Cluster "+c.name+" can boot", func() error {
+		list, err := c.in(c.config).List(c.t.Context(), metav1.ListOptions{LabelSelector: "cluster.x-k8s.io/cluster-name=" + c.name})
 		if err != nil {
-			return errors.Join(err, fmt.Errorf("%v", c.get(c.config, config.GetName()).Object["status"]))
+			return err
 		}
-		encoded, _, _ := unstructured.NestedString(secret.Object, "data", "value")
-		decoded, err := base64.StdEncoding.DecodeString(encoded)
-		data = string(decoded)
-		return err
+		waiting := []error{errors.New("none has what it boots by")}
+		for _, config := range list.Items {
+			if _, worker := config.GetLabels()["topology.cluster.x-k8s.io/deployment-name"]; worker {
+				continue
+			}
+			secret, err := c.in(secrets).Get(c.t.Context(), config.GetName(), metav1.GetOptions{})
+			if err != nil {
+				waiting = append(waiting, err, fmt.Errorf("%v", config.Object["status"]))
+				continue
+			}
+			encoded, _, _ := unstructured.NestedString(secret.Object, "data", "value")
+			decoded, err := base64.StdEncoding.DecodeString(encoded)
+			data = string(decoded)
+			return err
+		}
+		return errors.Join(waiting...)
 	})
 	return data
 }
