@@ -34,17 +34,31 @@ type Allocator struct {
 	clusters map[string]*cluster
 	// reserved holds the places of claims that may be made now, by the claim's namespace/name.
 	reserved map[string]*reservation
-	// refusals holds, by the same, the pools whose providers had no address for the claim.
-	refusals map[string]map[vip.PoolRef]time.Time
+	// refusals holds, by the same, the pools whose providers had no address for the claim, or
+	// none that it could use.
+	refusals map[string]map[vip.PoolRef]refusal
 	// changes counts the changes of pools of that namespace, but for their room.
 	changes map[string]uint64
 	kinds   map[vip.PoolRef]*kind
 	// deferred holds the Clusters that are not to publish yet.
 	deferred map[string]*deferral
-	// carried counts the Clusters that name an address anywhere, given the IPAddresses of it,
+	// carried counts the Clusters that use an address as a VIP, given the IPAddresses of it,
 	// and pinned holds the claim that an address is meant for and has no IPAddress of yet.
 	carried, given map[netip.Addr]int
 	pinned         map[netip.Addr]string
+	// unpinned says that an address is meant for nobody any more, and nobody was told yet.
+	unpinned bool
+	// ranged are the pools whose ranges can be read, vips what each Cluster uses.
+	ranged map[vip.PoolRef]*pool
+	vips   map[string][]netip.Addr
+}
+
+// refusal is a pool's that had no address for a claim. One that gave an address which had to
+// be refused would give the same again, as long as its spec is the same.
+type refusal struct {
+	at         time.Time
+	bound      bool
+	generation int64
 }
 
 // cluster is what a Cluster asked for in its latest reconcile.
@@ -73,8 +87,8 @@ type reservation struct {
 func New() *Allocator {
 	return &Allocator{
 		pools: map[vip.PoolRef]*pool{}, clusters: map[string]*cluster{}, reserved: map[string]*reservation{},
-		refusals: map[string]map[vip.PoolRef]time.Time{}, changes: map[string]uint64{}, kinds: map[vip.PoolRef]*kind{}, deferred: map[string]*deferral{},
-		carried: map[netip.Addr]int{}, given: map[netip.Addr]int{}, pinned: map[netip.Addr]string{},
+		refusals: map[string]map[vip.PoolRef]refusal{}, changes: map[string]uint64{}, kinds: map[vip.PoolRef]*kind{}, deferred: map[string]*deferral{},
+		carried: map[netip.Addr]int{}, given: map[netip.Addr]int{}, pinned: map[netip.Addr]string{}, ranged: map[vip.PoolRef]*pool{}, vips: map[string][]netip.Addr{},
 	}
 }
 
@@ -194,14 +208,16 @@ func (a *Allocator) Forget(cluster string) (wake []string) {
 	return a.wakes(append(a.leave(cluster), a.drop(a.unmade(cluster)...)...)...)
 }
 
-// Refuse notes that the pool's provider had no address for the claim.
-func (a *Allocator) Refuse(claim string, pool vip.PoolRef) {
+// Refuse notes that the pool's provider had no address for the claim or, if it is bound, none
+// that it could use.
+func (a *Allocator) Refuse(claim string, pool vip.PoolRef, bound bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refusals[claim] == nil {
-		a.refusals[claim] = map[vip.PoolRef]time.Time{}
+		a.refusals[claim] = map[vip.PoolRef]refusal{}
 	}
-	a.refusals[claim][pool] = time.Now()
+	a.refusals[claim][pool] = refusal{time.Now(), bound, a.pool(pool).Generation}
+	a.tidy(pool)
 }
 
 // refused tells whether the pool's provider had no address for the claim.
@@ -239,7 +255,7 @@ func (a *Allocator) Changed(namespace string, ranges bool, serves func(vip.Class
 	defer a.mu.Unlock()
 	a.changes[namespace]++
 	for key, c := range a.clusters {
-		if (c.ranges || (c.waiting && !ranges)) && (namespace == "" || namespace == namespaceOf(key)) && serves(c.class) {
+		if (c.ranges || c.picky || (c.waiting && !ranges)) && (namespace == "" || namespace == namespaceOf(key)) && serves(c.class) {
 			wake = append(wake, key)
 		}
 	}
@@ -252,12 +268,13 @@ func (a *Allocator) Tick() (wake []string) {
 	defer a.mu.Unlock()
 	for key, reserved := range a.reserved {
 		if !reserved.made.IsZero() && time.Since(reserved.made) >= expectationTimeout {
+			a.unpin(key)
 			wake = append(append(wake, reserved.cluster), a.wakes(a.drop(key)...)...)
 		}
 	}
 	for claim, pools := range a.refusals {
-		for pool, at := range pools {
-			if time.Since(at) >= refusalTimeout {
+		for pool, refused := range pools {
+			if time.Since(refused.at) >= refusalTimeout {
 				wake = append(wake, a.admits(claim, pool)...)
 			}
 		}
@@ -331,6 +348,10 @@ func (a *Allocator) wakes(pools ...vip.PoolRef) (wake []string) {
 	}
 	if calm {
 		wake = append(wake, a.undefer()...)
+	}
+	if a.unpinned {
+		a.unpinned = false
+		wake = append(wake, a.picky()...)
 	}
 	return wake
 }

@@ -2,6 +2,7 @@ package allocator_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -265,7 +266,7 @@ func TestARefusalIsRemembered(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := allocator.New()
 				a.SetPool(poolRef("a"), &allocator.Pool{})
-				a.Refuse("ns/vip-ingress-c0", poolRef("a"))
+				a.Refuse("ns/vip-ingress-c0", poolRef("a"), false)
 				if pool, _ := reserve(t, a, request(0, "a")); pool != "" {
 					t.Errorf("it is asked again: %q", pool)
 				}
@@ -287,7 +288,7 @@ func TestARefusalIsRemembered(t *testing.T) {
 func TestARefusalGoesWithItsCluster(t *testing.T) {
 	a := allocator.New()
 	a.SetPool(poolRef("a"), &allocator.Pool{})
-	a.Refuse("ns/vip-ingress-c0", poolRef("a"))
+	a.Refuse("ns/vip-ingress-c0", poolRef("a"), false)
 	a.Forget("ns/c0")
 	if pool, _ := reserve(t, a, request(0, "a")); pool != "a" {
 		t.Errorf("it has %q", pool)
@@ -530,4 +531,72 @@ func TestTheFirstVIPWaitsForTheSecond(t *testing.T) {
 			t.Error("what was published is deferred")
 		}
 	})
+}
+
+// ranged is a pool of the addresses 10.0.0.first to 10.0.0.last.
+func ranged(first, last byte, generation int64) *allocator.Pool {
+	key := func(n byte) netip.Addr { return netip.AddrFrom16(netip.AddrFrom4([4]byte{10, 0, 0, n}).As16()) }
+	return &allocator.Pool{
+		Size: int64(last-first) + 1, Generation: generation,
+		Holds: func(a netip.Addr) bool { return a.Compare(key(first)) >= 0 && a.Compare(key(last)) <= 0 },
+		Addresses: func(yield func(netip.Addr) bool) {
+			for n := first; n <= last && yield(key(n)); n++ {
+			}
+		},
+	}
+}
+
+// choosing asks for one of the addresses only.
+func choosing(cluster string, choices ...byte) allocator.Request {
+	want := &vip.Want{Role: vip.Ingress, Claim: vip.Ingress.ClaimName(cluster)}
+	candidate := vip.Candidate{Pool: &vip.Pool{Ref: poolRef("a")}}
+	for _, n := range choices {
+		candidate.Choices = append(candidate.Choices, netip.AddrFrom16(netip.AddrFrom4([4]byte{10, 0, 0, n}).As16()))
+	}
+	want.Candidates = []vip.Candidate{candidate}
+	return allocator.Request{Cluster: "ns/" + cluster, Wants: []*vip.Want{want}}
+}
+
+func TestWhoWaitsForCertainAddresses(t *testing.T) {
+	t.Parallel()
+	for name, happens := range map[string]func(a *allocator.Allocator) (wake []string){
+		"the one who was to get it is gone":    func(a *allocator.Allocator) []string { return a.Forget("ns/c0") },
+		"the one who was to get it cannot act": func(a *allocator.Allocator) []string { return a.Failed("ns/c0") },
+		"the pool's ranges change, and no more": func(a *allocator.Allocator) []string {
+			return a.Changed("", true, func(vip.ClassKey) bool { return true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := allocator.New()
+			a.SetPool(poolRef("a"), ranged(1, 9, 1))
+			if placed, _ := a.Reserve(choosing("c0", 5)); !placed[vip.Ingress].Pin.IsValid() {
+				t.Fatalf("placed at %v", placed)
+			}
+			if placed, _ := a.Reserve(choosing("c1", 5)); placed[vip.Ingress].Pool != (vip.PoolRef{}) {
+				t.Fatalf("placed at %v", placed)
+			}
+			if wake := happens(a); !slices.Contains(wake, "ns/c1") {
+				t.Errorf("it wakes %q", wake)
+			}
+		})
+	}
+}
+
+// Who refused the address of a pool that cannot be told another one is not sent back to it
+// by that pool's own status.
+func TestRefusedAddressIsNotDrawnAgain(t *testing.T) {
+	t.Parallel()
+	a := allocator.New()
+	pool := func(used, generation int64) *allocator.Pool {
+		return &allocator.Pool{Reported: true, Usable: 9 - used, Used: used, Generation: generation}
+	}
+	a.SetPool(poolRef("a"), pool(1, 1))
+	a.Refuse("ns/vip-ingress-c0", poolRef("a"), true)
+	a.SetPool(poolRef("a"), pool(0, 1))
+	if got, _ := reserve(t, a, request(0, "a")); got != "" {
+		t.Errorf("it is sent back to %q", got)
+	}
+	if wake := a.SetPool(poolRef("a"), pool(0, 2)); !slices.Contains(wake, "ns/c0") {
+		t.Errorf("a change of its spec wakes %q", wake)
+	}
 }

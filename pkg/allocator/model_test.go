@@ -428,14 +428,13 @@ func (m *model) step() {
 	switch m.dice.IntN(17) {
 	case 16: // somebody types an address, or takes it away
 		n := 1 + 100*m.dice.IntN(2) + m.dice.IntN(5)
-		var gone, came []netip.Addr
-		if m.typed[n] = !m.typed[n]; m.typed[n] {
-			came = append(came, addr(n))
-		} else {
-			gone = append(gone, addr(n))
+		m.typed[n] = !m.typed[n]
+		var now []netip.Addr
+		if m.typed[n] {
+			now = append(now, addr(n))
 		}
 		m.note("typed %d: %v", n, m.typed[n])
-		m.tell("typed", func() []string { return m.a.SetCluster(gone, came) })
+		m.tell("typed", func() []string { return m.a.SetCluster(fmt.Sprint("other/", n), now) })
 	case 0:
 		m.create()
 	case 1: // a Cluster goes, and its claims with it

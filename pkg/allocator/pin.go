@@ -13,19 +13,22 @@ import (
 // hand out an address that would be refused: one that another pool gave away, or a Cluster
 // names, or the class does not admit.
 
-// SetCluster notes which addresses a Cluster names anywhere: those that it did before, and
-// those that it does now.
-func (a *Allocator) SetCluster(before, now []netip.Addr) (wake []string) {
+// SetCluster notes which addresses a Cluster uses as VIPs now; none if it is gone.
+func (a *Allocator) SetCluster(cluster string, now []netip.Addr) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, key := range before {
-		a.count(key, func() { add(a.carried, key, -1) })
+	before := a.vips[cluster]
+	if a.vips[cluster] = now; len(now) == 0 {
+		delete(a.vips, cluster)
 	}
 	for _, key := range now {
 		a.count(key, func() { add(a.carried, key, 1) })
 	}
-	if len(before) > 0 {
-		wake = a.picky()
+	for _, key := range before {
+		a.count(key, func() { add(a.carried, key, -1) })
+		if a.carried[key] == 0 {
+			wake = a.picky()
+		}
 	}
 	return wake
 }
@@ -46,13 +49,13 @@ func add(counts map[netip.Addr]int, key netip.Addr, by int) {
 
 // count does a change that concerns one address, and keeps the pools' counts right.
 func (a *Allocator) count(key netip.Addr, change func()) {
-	for _, p := range a.pools {
+	for _, p := range a.ranged {
 		if a.isStrange(p, key) {
 			p.strange--
 		}
 	}
 	change()
-	for _, p := range a.pools {
+	for _, p := range a.ranged {
 		if a.isStrange(p, key) {
 			p.strange++
 		}
@@ -61,7 +64,7 @@ func (a *Allocator) count(key netip.Addr, change func()) {
 
 // isStrange tells whether somebody uses the address of the pool without its provider knowing.
 func (a *Allocator) isStrange(p *pool, key netip.Addr) bool {
-	return p.Holds != nil && p.given[key] == 0 && a.used(key) && key.IsValid() && p.Holds(key)
+	return p.Holds != nil && a.used(key) && p.given[key] == 0 && key.IsValid() && p.Holds(key)
 }
 
 func (a *Allocator) used(key netip.Addr) bool { return a.carried[key] > 0 || a.given[key] > 0 }
@@ -82,7 +85,9 @@ func (a *Allocator) recountStrange(p *pool) {
 
 // unpin forgets which address the claim was to get.
 func (a *Allocator) unpin(claim string) {
+	before := len(a.pinned)
 	maps.DeleteFunc(a.pinned, func(_ netip.Addr, owner string) bool { return owner == claim })
+	a.unpinned = a.unpinned || len(a.pinned) < before
 }
 
 // selective tells whether the claim can be made on the candidate only with a pin.

@@ -230,13 +230,18 @@ func (a *Allocator) SetPool(ref vip.PoolRef, current *Pool) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.pool(ref)
-	for claim := range a.refusals {
-		wake = append(wake, a.admits(claim, ref)...)
+	for claim, pools := range a.refusals {
+		if refused := pools[ref]; !refused.bound || current == nil || current.Generation != refused.generation {
+			wake = append(wake, a.admits(claim, ref)...)
+		}
 	}
 	able, before := p.binds(), p.Pool
 	p.Pool, p.seen = Pool{}, current != nil
 	if current != nil {
 		p.Pool = *current
+	}
+	if delete(a.ranged, ref); p.Holds != nil {
+		a.ranged[ref] = p
 	}
 	if before.Holds == nil || p.Holds == nil || before.Generation != p.Generation {
 		a.recountStrange(p)

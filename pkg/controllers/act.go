@@ -212,7 +212,7 @@ func (h *handler) patchEachRole(p *pass, cause error) error {
 	h.wakeIn(p.cluster.Namespace, p.cluster.Name, retryRefused)
 	if len(changed) > 1 {
 		for _, role := range changed {
-			alone := &pass{key: p.key, cluster: p.cluster, snapshot: p.snapshot, decision: vip.PlanRoles(p.snapshot, role)}
+			alone := &pass{key: p.key, cluster: p.cluster, snapshot: p.snapshot, decision: vip.PlanRoles(p.snapshot, role), roles: []vip.Role{role}}
 			if err := h.send(alone); err == nil {
 				// The other role's change is planned anew, on the event of this one.
 				p.cluster, p.decision = alone.cluster, alone.decision

@@ -127,6 +127,7 @@ func (h *handler) verify(p *pass) error {
 		return nil
 	}
 	addresses, err := h.fresh.get(h.ctx)
+	shared := false
 	for role, outcome := range p.decision.Roles {
 		if !outcome.Verify {
 			continue
@@ -140,14 +141,15 @@ func (h *handler) verify(p *pass) error {
 			switch {
 			case address.Namespace == p.cluster.Namespace && address.Name == outcome.ClaimName:
 			case h.observer.IsRival(address):
-				p.snapshot.Claims[role].Contested = true
+				p.snapshot.Claims[role].Contested, shared = true, true
 			default:
 				p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name})
+				shared = true
 			}
 		}
 	}
-	if err == nil {
-		p.decision = vip.Plan(p.snapshot)
+	if shared {
+		p.plan()
 	}
 	return err
 }
@@ -170,7 +172,7 @@ func (h *handler) acquireLeases(p *pass) error {
 			h.leaveOut(p, outcome, "the Lease that decides over the address cannot be made: "+err.Error())
 		case other != nil:
 			p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "Cluster", Name: other.Cluster, Where: "Lease " + kube.LeaseName(key)})
-			p.decision = vip.Plan(p.snapshot)
+			p.plan()
 		}
 	}
 	return errors.Join(errs...)
@@ -202,7 +204,7 @@ func (h *handler) releaseClaim(p *pass, outcome *vip.Outcome) error {
 	pool := h.observer.Pools.Get(outcome.Release.Pool)
 	again := outcome.Release.Bound && (pool == nil || !pool.CanPin())
 	if _, known := h.allocator.Free(outcome.Release.Pool); outcome.Reason == vip.ClaimMoved && (!known || again || p.snapshot.Claims[outcome.Role].Refusal.Reason != "") {
-		h.allocator.Refuse(p.cluster.Namespace+"/"+outcome.ClaimName, outcome.Release.Pool)
+		h.allocator.Refuse(p.cluster.Namespace+"/"+outcome.ClaimName, outcome.Release.Pool, outcome.Release.Bound)
 	}
 	err := h.claims.Delete(h.ctx, p.cluster.Namespace, outcome.Release)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {

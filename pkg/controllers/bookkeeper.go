@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -32,12 +33,13 @@ type bookkeeper struct {
 	claims   *kube.Claims
 	recorder record.EventRecorder
 	metrics  *metrics.Metrics
+	underWay *sync.RWMutex
 	queue    workqueue.TypedRateLimitingInterface[string]
 }
 
-func newBookkeeper(ctx context.Context, o *snapshot.Observer, claims *kube.Claims, recorder record.EventRecorder, m *metrics.Metrics) *bookkeeper {
+func newBookkeeper(ctx context.Context, o *snapshot.Observer, claims *kube.Claims, recorder record.EventRecorder, m *metrics.Metrics, underWay *sync.RWMutex) *bookkeeper {
 	return &bookkeeper{
-		ctx: ctx, observer: o, claims: claims, recorder: recorder, metrics: m,
+		ctx: ctx, observer: o, claims: claims, recorder: recorder, metrics: m, underWay: underWay,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, 5*time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: "bookings"}),
@@ -68,20 +70,22 @@ func (b *bookkeeper) run(ctx context.Context) {
 	context.AfterFunc(ctx, b.queue.ShutDown)
 	for {
 		key, stop := b.queue.Get()
-		if stop {
+		if stop || ctx.Err() != nil {
 			return
 		}
-		if err := b.handle(key, func() { _ = pace.Wait(ctx) }); err != nil {
+		b.underWay.RLock()
+		if err := b.handle(key, func() error { return pace.Wait(ctx) }); err != nil {
 			logrus.WithError(err).WithField("cluster", key).Warn("Cannot book a typed VIP; trying again")
 			b.queue.AddRateLimited(key)
 		} else {
 			b.queue.Forget(key)
 		}
+		b.underWay.RUnlock()
 		b.queue.Done(key)
 	}
 }
 
-func (b *bookkeeper) handle(key string, pace func()) (err error) {
+func (b *bookkeeper) handle(key string, pace func() error) (err error) {
 	defer b.metrics.Recovered("bookings of Cluster "+key, &err)
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
@@ -109,6 +113,9 @@ func (b *bookkeeper) handle(key string, pace func()) (err error) {
 }
 
 func (b *bookkeeper) keepGone(key string, c *vip.Cluster) error {
+	if namespace := b.observer.Settings.Namespace; namespace != "" && namespace != c.Namespace {
+		return nil // another allocator's
+	}
 	left, err := b.observer.LeftBookings(c.Namespace, c.Name)
 	if err != nil {
 		return err
@@ -144,6 +151,8 @@ func (b *bookkeeper) keepReserved(key string, s *vip.Snapshot) error {
 			logrus.WithFields(fields).Info("Adopted a reserved claim")
 		case left > 0:
 			b.queue.AddAfter(key, left)
+		case names(&s.Cluster, claim):
+			// Somebody relies on it, although it is not the Cluster's.
 		default:
 			if err := b.claims.Delete(b.ctx, s.Cluster.Namespace, claim); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 				return err
@@ -154,9 +163,20 @@ func (b *bookkeeper) keepReserved(key string, s *vip.Snapshot) error {
 	return nil
 }
 
-func (b *bookkeeper) book(key string, cluster *clusterv1.Cluster, s *vip.Snapshot, todo []snapshot.Booking, pace func()) error {
+// names tells whether the Cluster names the claim's address anywhere.
+func names(c *vip.Cluster, claim *vip.Claim) bool {
+	if claim.Address == nil {
+		return false
+	}
+	key, ok := vip.Key(claim.Address.Text)
+	return ok && vip.Addresses(c)[key]
+}
+
+func (b *bookkeeper) book(key string, cluster *clusterv1.Cluster, s *vip.Snapshot, todo []snapshot.Booking, pace func() error) error {
 	for _, booking := range todo {
-		pace()
+		if err := pace(); err != nil {
+			return err
+		}
 		if booking.Release != nil {
 			if err := b.claims.Unbook(b.ctx, booking.Release); err != nil {
 				return err

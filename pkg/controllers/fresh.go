@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/gorizond/capi-vip-allocator/pkg/kube"
@@ -22,12 +23,15 @@ type freshList struct {
 	err       error
 }
 
+// errNotListed is what those who share a list are told whose maker panics.
+var errNotListed = errors.New("the IPAddresses were not listed")
+
 // get returns a list that was begun after the call.
 func (f *freshAddresses) get(ctx context.Context) (kube.AddressList, error) {
 	f.mu.Lock()
 	list, first := f.next, f.next == nil
 	if first {
-		list = &freshList{done: make(chan struct{})}
+		list = &freshList{done: make(chan struct{}), err: errNotListed}
 		f.next = list
 	}
 	f.mu.Unlock()

@@ -47,6 +47,8 @@ type pass struct {
 	cluster  *clusterv1.Cluster
 	snapshot *vip.Snapshot
 	decision vip.Decision
+	// roles are those that are planned; nil means all.
+	roles []vip.Role
 	// acts says that the Cluster could make the claims that it has places for.
 	acts bool
 	// unsure says that an error left open whether the patch was made.
@@ -151,6 +153,15 @@ func (h *handler) reconcile(p *pass) (metrics.Result, error) {
 		}
 	}
 	return metrics.Success, nil
+}
+
+// plan decides for the Cluster as it was observed.
+func (p *pass) plan() {
+	if p.roles == nil {
+		p.decision = vip.Plan(p.snapshot)
+		return
+	}
+	p.decision = vip.PlanRoles(p.snapshot, p.roles...)
 }
 
 // place reserves what the decision wants, and decides anew with that.

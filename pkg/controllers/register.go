@@ -62,7 +62,7 @@ func Register(ctx, writes context.Context, o Options) error {
 		writer: writer, claims: claimWriter, leases: observer.Leases, reporter: &reporter{recorder: o.Recorder}, metrics: o.Metrics,
 		fresh: &freshAddresses{list: claimWriter.ListAddresses}, making: &turns{left: claimsAtOnce},
 	}
-	h.bookings = newBookkeeper(writes, observer, claimWriter, o.Recorder, o.Metrics)
+	h.bookings = newBookkeeper(writes, observer, claimWriter, o.Recorder, o.Metrics, o.UnderWay)
 	keeper := newLeaseKeeper(observer, writer, claimWriter)
 	pools := newPoolReporter(o.Recorder, observer.Pools, o.Metrics)
 	w := &waker{observer: observer, pools: pools, leases: keeper, wake: wake, wakeAll: h.wakeAll}

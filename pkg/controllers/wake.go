@@ -104,16 +104,26 @@ func (w *waker) onAddress(old, current *ipamv1.IPAddress) {
 
 // onCluster wakes the other Clusters that use an address which this one took up or gave up.
 func (w *waker) onCluster(old, current *clusterv1.Cluster) {
+	w.setCluster(old, current)
 	before, now := addressesOf(old), addressesOf(current)
 	gone, came := differing(before, now)
 	if len(gone)+len(came) == 0 {
 		return
 	}
-	w.wakeAll(w.observer.Allocator.SetCluster(gone, came))
 	for _, key := range slices.Concat(gone, came) {
 		w.wakeUsers(key.String())
 		w.leases.check(key.String())
 	}
+}
+
+// setCluster tells the allocator what the Cluster uses.
+func (w *waker) setCluster(old, current *clusterv1.Cluster) {
+	cluster := either(old, current)
+	var vips []netip.Addr
+	if current != nil {
+		vips = w.observer.VIPs(current)
+	}
+	w.wakeAll(w.observer.Allocator.SetCluster(cluster.Namespace+"/"+cluster.Name, vips))
 }
 
 // differing returns what only one of two sorted lists holds. They may be as long as the
@@ -172,7 +182,13 @@ func (w *waker) onClass(old, current *clusterv1.ClusterClass) {
 		return
 	}
 	class := either(old, current)
-	w.wakeClass(vip.ClassKey{Namespace: class.Namespace, Name: class.Name})
+	key := vip.ClassKey{Namespace: class.Namespace, Name: class.Name}
+	if clusters, err := w.observer.Clusters.GetByIndex(snapshot.ByClass, key.String()); err == nil {
+		for _, cluster := range clusters { // its variables may be others now
+			w.setCluster(nil, cluster)
+		}
+	}
+	w.wakeClass(key)
 }
 
 func sameClass(a, b *clusterv1.ClusterClass) bool {

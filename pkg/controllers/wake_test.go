@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/record"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ipamv1 "sigs.k8s.io/cluster-api/api/ipam/v1beta2"
@@ -114,6 +116,15 @@ func (c clusterIndex) GetByIndex(index, key string) ([]*clusterv1.Cluster, error
 	return c.found[index+" "+key], nil
 }
 
+// noClasses is an empty cache of ClusterClasses.
+type noClasses struct {
+	clustercontrollers.ClusterClassCache
+}
+
+func (noClasses) Get(_, name string) (*clusterv1.ClusterClass, error) {
+	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "clusterclasses"}, name)
+}
+
 func clusterNamed(name string) *clusterv1.Cluster {
 	return &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: name}}
 }
@@ -125,7 +136,7 @@ func listening() (w *waker, woken func() []string) {
 		snapshot.ByClassName + " rke2":   {clusterNamed("named")},
 		snapshot.ByClass + " team-a/k3s": {clusterNamed("namespaced")},
 	}}
-	o := &snapshot.Observer{Clusters: index, Pools: kube.NewPools(nil, nil, nil), Allocator: allocator.New()}
+	o := &snapshot.Observer{Clusters: index, Classes: noClasses{}, Pools: kube.NewPools(nil, nil, nil), Allocator: allocator.New()}
 	w = &waker{
 		observer: o,
 		pools:    newPoolReporter(&record.FakeRecorder{}, o.Pools, metrics.New(prometheus.NewPedanticRegistry())),

@@ -101,10 +101,9 @@ func desiredMeta(existing *ipamv1.IPAddressClaim, cluster *vip.Cluster, role vip
 		Namespace: cluster.Namespace, Name: role.ClaimName(cluster.Name),
 		Labels: map[string]string{vip.PoolRoleKey: string(role)},
 	}
-	bound := existing != nil && existing.Status.AddressRef.Name != ""
-	if bound || !cluster.Held() {
-		// It keeps the address through `clusterctl move`. Providers bind no claim with
-		// the name of a paused Cluster, so a held one's gets it when it is bound.
+	if !cluster.Held() {
+		// It keeps the address through `clusterctl move`. Providers neither bind nor release a
+		// claim with the name of a paused Cluster, so a held one's gets it when it is let go.
 		desired.Labels[vip.ClusterNameLabel] = cluster.Name
 	}
 	if filter := cluster.Labels[vip.WatchFilterLabel]; filter != "" {

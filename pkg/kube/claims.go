@@ -192,8 +192,9 @@ func (c *Claims) Adopt(ctx context.Context, cluster *vip.Cluster, claim *vip.Cla
 		{Op: "test", Path: "/metadata/resourceVersion", Value: claim.ResourceVersion},
 		{Op: "test", Path: "/metadata/ownerReferences", Value: nil},
 		{Op: "add", Path: "/metadata/ownerReferences", Value: []metav1.OwnerReference{ownerReference(cluster)}},
-		// It has labels: those that made it ours.
-		{Op: "add", Path: "/metadata/labels/" + strings.ReplaceAll(vip.ClusterNameLabel, "/", "~1"), Value: cluster.Name},
+	}
+	if !cluster.Held() { // it has labels: those that made it ours
+		ops = append(ops, vip.PatchOp{Op: "add", Path: "/metadata/labels/" + strings.ReplaceAll(vip.ClusterNameLabel, "/", "~1"), Value: cluster.Name})
 	}
 	if claim.ReservedUntil != "" {
 		ops = append(ops, vip.PatchOp{Op: "remove", Path: "/metadata/annotations/" + strings.ReplaceAll(vip.ReservedUntilAnnotation, "/", "~1")})

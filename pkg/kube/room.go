@@ -12,9 +12,9 @@ import (
 // Room is the allocator's part of the pool.
 func (p *Pool) Room() *allocator.Pool {
 	view := p.View()
-	room := &allocator.Pool{Usable: p.Usable, Used: p.Used, Reported: p.Known, Idle: view.Paused || view.Deleting}
+	room := &allocator.Pool{Usable: p.Usable, Used: p.Used, Reported: p.Known, Idle: view.Paused || view.Deleting, Generation: p.Generation}
 	if p.Ranges != nil {
-		room.Size, room.Generation = size(p.Ranges), p.Generation
+		room.Size = size(p.Ranges)
 		room.Holds = func(address netip.Addr) bool { return !address.IsValid() || !p.Excludes(address) }
 	}
 	if p.CanPin() {

@@ -126,7 +126,8 @@ func (o *Observer) books(c *vip.Cluster, key netip.Addr) (*kube.Pool, error) {
 // booksFirst tells whether the other Cluster has the address booked rather than this one.
 func (o *Observer) booksFirst(cluster *clusterv1.Cluster, c *vip.Cluster, pool *vip.Pool, key netip.Addr) (bool, error) {
 	other := kube.Cluster(cluster)
-	if other.UID == c.UID || !vip.BookedBefore(&other, c) || vip.SkipsBooking(&other, o.Settings) || !pool.Books(&other, key) {
+	first := vip.BookedBefore(&other, c) || vip.Lost(&other, key)
+	if other.UID == c.UID || !first || vip.SkipsBooking(&other, o.Settings) || !pool.Books(&other, key) {
 		return false, nil
 	}
 	class, err := o.Class(other.Class)

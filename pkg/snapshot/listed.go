@@ -57,7 +57,7 @@ func NewReader(l Listed) (*Reader, error) {
 		o.Allocator.SetPool(pool.Ref, room)
 	}
 	for _, cluster := range l.Clusters {
-		o.Allocator.SetCluster(nil, AddressesOf(cluster))
+		o.Allocator.SetCluster(cluster.Namespace+"/"+cluster.Name, o.VIPs(cluster))
 	}
 	for _, claim := range l.Claims {
 		o.Allocator.SetClaim(claim.Namespace, claim.Name, nil, kube.ClaimRoom(claim), false)

@@ -167,6 +167,16 @@ func (o *Observer) Class(key vip.ClassKey) (*clusterv1.ClusterClass, error) {
 	return class, nil
 }
 
+// VIPs are the addresses that the Cluster uses as VIPs, as vip.Key returns them.
+func (o *Observer) VIPs(cluster *clusterv1.Cluster) []netip.Addr {
+	view := kube.Cluster(cluster)
+	class, err := o.Class(view.Class)
+	if err != nil {
+		class = nil // as of one that does not exist
+	}
+	return slices.Collect(maps.Keys(vip.VIPs(&view, o.ViewClass(view.Class, class))))
+}
+
 // ViewClass reads the class, once for each of its versions; nil is one that does not exist.
 func (o *Observer) ViewClass(key vip.ClassKey, class *clusterv1.ClusterClass) vip.Class {
 	return o.Views.of(key, class).class
@@ -251,6 +261,7 @@ func (o *Observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) 
 // holders finds who else uses an address that the Cluster claims or carries.
 func (o *Observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error) {
 	result := map[netip.Addr][]vip.Holder{}
+	manual := slices.Collect(maps.Values(vip.ManualVIPs(s)))
 	for _, key := range keysOfInterest(s) {
 		holders, err := o.clusterHolders(s, key)
 		if err != nil {
@@ -261,7 +272,7 @@ func (o *Observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error)
 			return nil, fmt.Errorf("look up IPAddress %s: %w", key, err)
 		}
 		for _, address := range addresses {
-			if !o.ownAddress(s, address) {
+			if !o.ownAddress(s, address, slices.Contains(manual, key)) {
 				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name, Rival: o.IsRival(address)})
 			}
 		}
@@ -353,11 +364,13 @@ func (o *Observer) IsRival(address *ipamv1.IPAddress) bool {
 }
 
 // ownAddress tells whether the IPAddress is one of the Cluster's claims', or books its typed
-// VIP. After a lost claim was half taken back it may exist before its claim does.
-func (o *Observer) ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress) bool {
+// VIP; a manual one anything of the Cluster's keeps. After a lost claim was half taken back it
+// may exist before its claim does.
+func (o *Observer) ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress, manual bool) bool {
 	cluster, role, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name)
 	if !ours {
-		return o.belongs(&s.Cluster, address)
+		books := kube.IsBooking(address) && kube.OwnedBy(address.OwnerReferences, s.Cluster.UID)
+		return books || (manual && o.belongs(&s.Cluster, address))
 	}
 	if address.Namespace != s.Cluster.Namespace || cluster != s.Cluster.Name {
 		return false

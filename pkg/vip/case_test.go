@@ -97,6 +97,8 @@ type caseClaim struct {
 	Binding  bool         `json:"binding"`
 	Address  *caseAddress `json:"address"`
 	// Refusal is the reason of the claim's Ready condition, when that is False.
+	Cluster   string    `json:"cluster"`  // of its label
+	Reserved  string    `json:"reserved"` // until when
 	Refusal   string    `json:"refusal"`
 	Contested bool      `json:"contested"`
 	LeaseHeld bool      `json:"leaseHeld"`

@@ -49,7 +49,8 @@ func (f *caseFile) snapshot(t testing.TB) *vip.Snapshot {
 			kind, name, _ := strings.Cut(holder, " ")
 			namespace, name, _ := strings.Cut(name, "/")
 			name, rival := strings.CutSuffix(name, " rival")
-			s.Holders[key] = append(s.Holders[key], vip.Holder{Kind: kind, Namespace: namespace, Name: name, Rival: rival})
+			name, allocated := strings.CutSuffix(name, " allocated")
+			s.Holders[key] = append(s.Holders[key], vip.Holder{Kind: kind, Namespace: namespace, Name: name, Rival: rival, Allocated: allocated})
 		}
 	}
 	return placed(s, rooms)
@@ -207,7 +208,7 @@ func (c *caseClaim) view(role vip.Role) *vip.Claim {
 	view := &vip.Claim{
 		Name: role.ClaimName(caseName), UID: "claim-" + string(role), ResourceVersion: "7",
 		Deleting: c.Deleting, Role: role, Pool: poolRefOf(c.Pool), Outdated: c.Outdated, Bound: c.Bound || c.Address != nil, Binding: c.Binding,
-		Contested: c.Contested, LeaseHeld: c.LeaseHeld, DeletedAt: c.DeletedAt,
+		ClusterLabel: c.Cluster, ReservedUntil: c.Reserved, Contested: c.Contested, LeaseHeld: c.LeaseHeld, DeletedAt: c.DeletedAt,
 	}
 	if c.Refusal != "" {
 		view.Refusal = vip.Refusal{Reason: c.Refusal, Message: "says the provider"}

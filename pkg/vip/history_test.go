@@ -95,7 +95,7 @@ func (w *world) rooms() *allocator.Allocator {
 	}
 	for _, c := range w.clusters {
 		view := c.doc.read(c.view)
-		rooms.SetCluster(nil, slices.Collect(maps.Keys(vip.Addresses(&view))))
+		rooms.SetCluster(view.Namespace+"/"+view.Name, slices.Collect(maps.Keys(vip.VIPs(&view, w.class))))
 		for _, claim := range c.claims {
 			rooms.SetClaim(view.Namespace, claim.Name, nil, &allocator.Claim{Pool: claim.Pool, Ours: true, Bound: claim.Bound}, false)
 			if key := c.addressOf(claim); key.IsValid() {

@@ -13,8 +13,7 @@ func ManualVIPs(s *Snapshot) map[Role]netip.Addr {
 	for _, role := range Roles() {
 		v := view(s, role, newPatch(&s.Cluster))
 		value := v.current()
-		lost := v.written != "" && v.written != WrittenNone && sameHost(value, v.stamp)
-		if key, ok := Key(value); ok && !v.live && !lost && !v.copies(value) {
+		if key, ok := Key(value); ok && !v.live && !v.lost(value) && !v.copies(value) {
 			manual[role] = key
 		}
 	}

@@ -58,8 +58,7 @@ func (v *roleView) forget() {
 		v.stamp, v.written = "", ""
 	}
 	if v.written == WrittenNone && v.role == Ingress && v.stamp == "" && v.value == "" {
-		before := v.Cluster.Conditions[v.role.ConditionType()].Reason
-		v.enabledAgain = before != Allocated && before != VariableNotBackfilled && before != DuplicateAddress
+		v.enabledAgain = v.Cluster.Conditions[v.role.ConditionType()].Reason.followsDisabled()
 	}
 	if v.enabledAgain {
 		v.written = ""

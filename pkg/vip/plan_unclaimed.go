@@ -2,6 +2,7 @@ package vip
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -15,13 +16,43 @@ func (v *roleView) planUnclaimed() *Outcome {
 	switch {
 	case value != "" && v.copies(value):
 		return v.planCopied(value)
-	case v.written != "" && (value == "" || sameHost(value, v.stamp)):
+	case v.lost(value):
 		return v.planLost()
 	case value != "":
 		return v.planManual(value)
 	case v.claim != nil:
 		return v.planOccupied()
 	}
+	return v.planNew()
+}
+
+// lost tells whether the role's VIP came from a claim, and is not another one by now.
+func (v *roleView) lost(value string) bool {
+	return v.written != "" && (value == "" || sameHost(value, v.stamp))
+}
+
+// Lost tells whether the Cluster has the address from a claim. If that is gone, it goes
+// before all who type the address.
+func Lost(c *Cluster, key netip.Addr) bool {
+	for _, role := range Roles() {
+		if stamp, ok := Key(c.Annotations[role.Stamp()]); ok && stamp == key && c.Annotations[role.WrittenAnnotation()] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// giveUpLost has a role begin anew whose lost address cannot be had: nothing is built with it
+// yet. Elsewhere the outcome stands.
+func (v *roleView) giveUpLost() *Outcome {
+	if v.Cluster.HasInfrastructure || v.Cluster.Endpoint.Host != "" {
+		return v.out
+	}
+	if v.written == v.variable.Path {
+		v.value = ""
+	}
+	v.stamp, v.written = "", ""
+	v.out.Address, v.out.Want, v.out.Waiting = "", nil, false
 	return v.planNew()
 }
 
@@ -43,13 +74,13 @@ func (v *roleView) planLost() *Outcome {
 	if holders := v.Holders[key]; len(holders) > 0 {
 		// Even an address that is merely bound to another claim is not ours to take.
 		v.out.Message += "; " + holders[0].String() + " has it now"
-		return v.out
+		return v.giveUpLost()
 	}
 	pool, possible := v.Recoveries[v.role]
 	if !possible || !key.IsValid() {
 		v.out.Waiting = true
 		v.out.Message += "; no pool that serves this Cluster can give it back"
-		return v.out
+		return v.giveUpLost()
 	}
 	v.out.Want = &Want{Role: v.role, Claim: name, Candidates: []Candidate{{Pool: v.pool(pool)}}, Pin: key}
 	placement, asked := v.Placements[v.role]
@@ -115,12 +146,13 @@ func (v *roleView) planOwnerless() *Outcome {
 		return v.out.set(ClaimPending, "claim %s has no owner; once it is bound it is seen whose it is", c.Name)
 	}
 	address, value := c.Address.Text, v.current()
-	published := v.written != "" && (sameHost(v.stamp, address) || sameHost(value, address))
+	carries := v.written != "" || v.Cluster.HasInfrastructure || v.Cluster.Endpoint.Host != ""
+	published := carries && (sameHost(v.stamp, address) || sameHost(value, address))
 	if (labelled && published) || (reserved && v.mayTake(address)) {
 		v.out.Adopt, v.out.Pool = true, c.Pool
 		return v.out.set(ClaimPending, "claim %s of %s has no owner and becomes this Cluster's", c.Name, address)
 	}
-	if _, used := v.holder(address); labelled && !reserved && !used {
+	if _, used := v.holder(address); labelled && !reserved && !used && !v.inUse(c) {
 		v.release()
 		return v.out.set(ClaimMoved, "claim %s was left by an earlier Cluster of this name and holds %s, which nobody uses; it is deleted", c.Name, address)
 	}

@@ -113,6 +113,17 @@ func (r Reason) Ready() bool {
 	return false
 }
 
+// followsDisabled tells whether a role that was switched off on a running Cluster may have the
+// reason until it has a VIP again.
+func (r Reason) followsDisabled() bool {
+	switch r {
+	case Disabled, NoPool, PoolFiltered, PoolInvalid, PoolNotAllowed, PoolDeleting, PoolPaused, PoolExhausted, PoolNotReady,
+		ClaimPending, ClaimMoved, ClaimForeign, ClaimTerminating, PoolNotAccepted, AddressInvalid, AddressInUse:
+		return true
+	}
+	return false
+}
+
 // Warning tells whether somebody should look: its event is a warning.
 func (r Reason) Warning() bool {
 	switch r {
