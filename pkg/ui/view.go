@@ -2,6 +2,7 @@
 // classes. It shows plain values and knows no API; whoever has a new View publishes it.
 //
 //	view.go    what is shown
+//	state.go   what an address may be used for
 //	grid.go    addresses of a pool in rows
 //	pages.go   which page shows what of it
 //	server.go  HTTP, and telling the pages that something changed
