@@ -113,7 +113,7 @@ func writtenByOthers(managed []metav1.ManagedFieldsEntry, label string) bool {
 			} `json:"f:metadata"`
 		}
 		// What the API server wrote there can be read; else nobody is known to have set it.
-		if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 			return false
 		}
 		_, set := fields.Metadata.Labels["f:"+label]
