@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -128,20 +129,22 @@ func (a *Allocator) pin(r *Request, want *vip.Want, c vip.Candidate, before ahea
 		return had.pin
 	}
 	if c.Choices != nil {
-		if i := slices.IndexFunc(c.Choices, good); i >= 0 {
-			return c.Choices[i]
-		}
-		return netip.Addr{}
+		return first(slices.Values(c.Choices), good, 0)
 	}
-	left := p.used - p.bound
-	for address := range p.Addresses {
+	return first(p.Addresses, good, p.used-p.bound)
+}
+
+// first is the first good address after so many others, or the last if there are fewer;
+// invalid if there is none.
+func first(addresses iter.Seq[netip.Addr], good func(netip.Addr) bool, after int64) (found netip.Addr) {
+	for address := range addresses {
 		if !good(address) {
 			continue
 		}
-		if pin = address; left <= 0 {
+		if found = address; after <= 0 {
 			break
 		}
-		left--
+		after--
 	}
-	return pin
+	return found
 }

@@ -71,7 +71,8 @@ func (l *look) explainer(reader *snapshot.Reader, cluster *clusterv1.Cluster, co
 	if class := l.class(kube.ClassOf(cluster)); class != nil {
 		e.gates = reader.Inspect(class)
 	}
-	return e, e.plan()
+	err := e.plan()
+	return e, err
 }
 
 // plan decides for the Cluster.

@@ -65,7 +65,11 @@ func (s *screen) controller(c *Controller) string {
 	words := "Deployment " + c.Deployment
 	switch {
 	case c.Leader != "" && c.ReadyReplicas == 0:
-		words = c.Leader + " holds the Lease" + s.faint(" (Deployment "+c.Deployment+" "+c.State+", "+fmt.Sprintf("%d of %d replicas ready)", c.ReadyReplicas, c.Replicas))
+		replicas := ""
+		if c.State == controllerFound {
+			replicas = fmt.Sprintf(", 0 of %d replicas ready", c.Replicas)
+		}
+		words = c.Leader + " holds the Lease" + s.faint(" (Deployment "+c.Deployment+" "+c.State+replicas+")")
 	case c.State == controllerUnseen:
 		words += s.warn(" not visible (forbidden), default settings assumed")
 	case c.State == controllerNotFound:

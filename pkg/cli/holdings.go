@@ -102,7 +102,8 @@ func (l *look) released(h *Holding, claim *ipamv1.IPAddressClaim, pool *kube.Poo
 	case l.owned(claim, cluster):
 		words = "released by Cluster " + h.Namespace + "/" + cluster
 	case !l.misses(clusters.kind):
-		words = "released by deleted Cluster " + h.Namespace + "/" + cluster
+		h.ReleasedBy = h.Namespace + "/" + cluster
+		words = "released by deleted Cluster " + h.ReleasedBy
 	}
 	if pool.Grace > 0 && h.Address != "" {
 		h.FreeAt = new(metav1.NewTime(claim.DeletionTimestamp.Add(pool.Grace)))

@@ -66,6 +66,8 @@ type Holding struct {
 	// Cluster and Role are whom a claim of ours serves; empty for somebody else's.
 	Cluster string `json:"cluster,omitempty"`
 	Role    string `json:"role,omitempty"`
+	// ReleasedBy is the namespace/name of the deleted Cluster whose claim it was.
+	ReleasedBy string `json:"releasedBy,omitempty"`
 	// Since is when the address was bound or, before that, when the claim was made.
 	Since metav1.Time `json:"since"`
 	// FreeAt is when the provider gives back an address that was released.

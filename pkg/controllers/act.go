@@ -169,7 +169,8 @@ func setRefused(p *pass, because string) {
 func setRefusedRole(p *pass, outcome *vip.Outcome, because string) {
 	outcome.Reason, outcome.Message = vip.PatchRefused, vip.Short(because)
 	outcome.Changes, outcome.Published, outcome.Release = false, false, nil
-	p.decision.Conditions[outcome.Role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message}
+	outcome.Next = vip.Next(p.snapshot, outcome)
+	p.decision.Conditions[outcome.Role.ConditionType()] = vip.Condition{Reason: outcome.Reason, Message: outcome.Message + vip.NextStep + outcome.Next}
 }
 
 // patchAgain reads the Cluster live. If another patch would be sent now, the race

@@ -13,7 +13,7 @@ type meaning struct{ labels, annotations []string }
 
 func onPools() meaning {
 	both := []string{vip.PoolClassKey, vip.PoolRoleKey}
-	return meaning{labels: both, annotations: append(both, vip.PoolNamespacesKey, vip.PoolPriorityKey)}
+	return meaning{labels: both, annotations: append(both, vip.PoolNamespacesKey, vip.PoolPriorityKey, vip.PoolBookKey)}
 }
 
 func onClasses() meaning {
@@ -25,7 +25,7 @@ func onClasses() meaning {
 }
 
 func onClusters() meaning {
-	m := meaning{annotations: []string{vip.BackfillAnnotation, vip.HeldAnnotation}}
+	m := meaning{annotations: []string{vip.BackfillAnnotation, vip.HeldAnnotation, vip.WrittenForAnnotation}}
 	for _, role := range vip.Roles() {
 		m.labels = append(m.labels, role.Stamp(), role.StampedLabel())
 		m.annotations = append(m.annotations, role.EnabledAnnotation(), role.PoolAnnotation(), role.Stamp(), role.WrittenAnnotation())

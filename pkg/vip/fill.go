@@ -33,7 +33,7 @@ func (v *roleView) fill(value string, fromClaim bool) (variableMissing bool) {
 	default:
 		variableMissing = true
 	}
-	if early || v.live || v.isStamped() || v.backfills() {
+	if early || v.keepsStamp() {
 		v.fillStamp(value, fromClaim)
 	}
 	if fromClaim {
@@ -53,11 +53,12 @@ func (v *roleView) beforeInfrastructure() bool {
 	return first && (v.role == ControlPlane || v.patch.writesEndpoint) && !v.Cluster.InfrastructureProvisioned
 }
 
-// isStamped tells whether the VIP of a running Cluster is stamped, or was before somebody took
-// the stamp away. One that never was stays so: the stamp has others deploy to it.
-func (v *roleView) isStamped() bool {
+// keepsStamp tells whether a running Cluster is to have the stamp: it has a claim, it is
+// stamped, or was before somebody took the stamp away, or it is back-filled. A typed VIP that
+// never was stays so: the stamp has others deploy to the Cluster.
+func (v *roleView) keepsStamp() bool {
 	before := v.Cluster.Conditions[v.role.ConditionType()]
-	return v.Cluster.Labels[v.role.StampedLabel()] == "true" || (before.Reason == Manual && strings.Contains(before.Message, manualStamped))
+	return v.live || v.backfills() || v.Cluster.Labels[v.role.StampedLabel()] == "true" || (before.Reason == Manual && strings.Contains(before.Message, manualStamped))
 }
 
 // stampIsOurs tells whether the stamp is the typed VIP that the condition speaks of: then it

@@ -45,20 +45,25 @@ func view(s *Snapshot, role Role, patch *patch) *roleView {
 	if v.value = variableAt(s.Cluster.Variables, v.variable.Path); v.value == v.variable.Default {
 		v.value = ""
 	}
-	if s.leftover(role) {
+	v.forget()
+	return v
+}
+
+// forget leaves out what says that the role was published, and means nothing any more.
+func (v *roleView) forget() {
+	if v.leftover(v.role) {
 		if v.written == v.variable.Path {
 			v.value = ""
 		}
 		v.stamp, v.written = "", ""
 	}
-	if v.written == WrittenNone && role == Ingress && v.stamp == "" && v.value == "" {
-		before := s.Cluster.Conditions[role.ConditionType()].Reason
+	if v.written == WrittenNone && v.role == Ingress && v.stamp == "" && v.value == "" {
+		before := v.Cluster.Conditions[v.role.ConditionType()].Reason
 		v.enabledAgain = before != Allocated && before != VariableNotBackfilled && before != DuplicateAddress
 	}
 	if v.enabledAgain {
 		v.written = ""
 	}
-	return v
 }
 
 // planRole decides one role; nil means that it does not apply.
@@ -166,7 +171,7 @@ func (v *roleView) planClaimed() *Outcome {
 	if err := v.checkAddress(); err != nil {
 		return v.out.set(AddressInvalid, "claim %s: %v", v.claim.Name, err)
 	}
-	if value := v.current(); value != "" && !sameHost(value, address) && !(v.stamp != "" && v.copies(value)) {
+	if value := v.current(); value != "" && !sameHost(value, address) && (v.stamp == "" || !v.copies(value)) {
 		v.out.Address = value
 		v.fill(value, false)
 		return v.out.set(ClaimUnused, "the VIP is %s, but claim %s holds %s%s", value, v.claim.Name, address, v.releaseHint())

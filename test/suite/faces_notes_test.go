@@ -258,7 +258,7 @@ func playPoolsThatOverlap(s *stage) {
 	s.eventually("pools does not tell of it any more", func() error {
 		for _, p := range s.listPools() {
 			for _, warning := range p.Warnings {
-				if err := absent(warning, "overlap"); err != nil {
+				if err := absent(warning, "addresses overlap"); err != nil {
 					return err
 				}
 			}

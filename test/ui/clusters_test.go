@@ -91,8 +91,8 @@ func TestFilterFollowsTheKeys(t *testing.T) {
 	w.tab.run(chromedp.SendKeys(chromedp.CSS(`input[name=q]`), kb.End+" beta"))
 	w.tab.eventually("one is left", `document.querySelectorAll("main tbody").length === 1`)
 	w.says("main tbody", "beta")
-	w.tab.eventually("it can be linked to", `new URLSearchParams(location.search).get("q").endsWith(kb.End+" beta")`)
-	w.tab.eventually("the keys still go there", `document.activeElement.name === "q" && document.activeElement.value.endsWith(kb.End+" beta")`)
+	w.tab.eventually("it can be linked to", `new URLSearchParams(location.search).get("q").endsWith(" beta")`)
+	w.tab.eventually("the keys still go there", `document.activeElement.name === "q" && document.activeElement.value.endsWith(" beta")`)
 }
 
 // Everything can be had by the keyboard, and is told to who cannot see.
