@@ -237,7 +237,7 @@ func TestReadmeManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One with values is of the same release.
-	_, text, _ := strings.Cut(document(t, "README.md"), "have a `fleet.yaml` of your own")
+	_, text, _ := strings.Cut(document(t, "docs/install.md"), "have a `fleet.yaml` of your own")
 	_, text, _ = strings.Cut(text, "```yaml\n")
 	text, _, _ = strings.Cut(text, "```")
 	if err := yaml.Unmarshal([]byte(text), &own); err != nil {

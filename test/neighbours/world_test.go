@@ -349,7 +349,8 @@ func (c *cluster) gone() {
 	}
 }
 
-func (c *cluster) claimed(role string) error {
+// unclaimed returns nil if there is no claim for the role.
+func (c *cluster) unclaimed(role string) error {
 	_, err := c.in(observe.Claims).Get(c.t.Context(), "vip-"+role+"-"+c.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
