@@ -26,6 +26,13 @@ func (l *look) holdings(pool *kube.Pool) []Holding {
 		}
 		claim := address.Spec.ClaimRef.Name
 		known[address.Namespace+"/"+claim] = true
+		if cluster, role, _ := vip.ParseBookingName(address.Name); kube.IsBooking(address) {
+			result = append(result, Holding{
+				Address: address.Spec.Address, Namespace: address.Namespace, Cluster: cluster, Role: string(role),
+				Since: address.CreationTimestamp, Note: "booked: the VIP was typed, and there is no claim",
+			})
+			continue
+		}
 		h := Holding{Address: address.Spec.Address, Namespace: address.Namespace, Claim: claim, Since: address.CreationTimestamp}
 		l.describe(&h, l.claimOf(address.Namespace, claim), pool)
 		result = append(result, h)

@@ -145,10 +145,8 @@ func (v *roleView) planOwnerless() *Outcome {
 	case c.Address == nil:
 		return v.out.set(ClaimPending, "claim %s has no owner; once it is bound it is seen whose it is", c.Name)
 	}
-	address, value := c.Address.Text, v.current()
-	carries := v.written != "" || v.Cluster.HasInfrastructure || v.Cluster.Endpoint.Host != ""
-	published := carries && (sameHost(v.stamp, address) || sameHost(value, address))
-	if (labelled && published) || (reserved && v.mayTake(address)) {
+	address := c.Address.Text
+	if (labelled && v.publishedBefore(address)) || (reserved && v.mayTake(address)) {
 		v.out.Adopt, v.out.Pool = true, c.Pool
 		return v.out.set(ClaimPending, "claim %s of %s has no owner and becomes this Cluster's", c.Name, address)
 	}
@@ -157,6 +155,13 @@ func (v *roleView) planOwnerless() *Outcome {
 		return v.out.set(ClaimMoved, "claim %s was left by an earlier Cluster of this name and holds %s, which nobody uses; it is deleted", c.Name, address)
 	}
 	return nil
+}
+
+// publishedBefore tells whether the address, whose claim has no owner now, is the role's VIP.
+// A variable alone, or a stamp on a Cluster of which nothing is built, may be anybody's.
+func (v *roleView) publishedBefore(address string) bool {
+	carries := v.written != "" || v.Cluster.HasInfrastructure || v.Cluster.Endpoint.Host != ""
+	return carries && (sameHost(v.stamp, address) || sameHost(v.current(), address))
 }
 
 // mayTake tells whether the Cluster carries no other VIP for the role than this address.
