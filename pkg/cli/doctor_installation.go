@@ -150,7 +150,7 @@ func (d *doctor) neededRights() []right {
 		{GroupResource: clusters.GroupResource(), verbs: []string{"patch"}},
 		{GroupResource: clusters.GroupResource(), subresource: "status", verbs: []string{"patch"}},
 		{GroupResource: claims.GroupResource(), verbs: []string{"create", "patch", "delete"}},
-		{GroupResource: addresses.GroupResource(), verbs: []string{"create"}},
+		{GroupResource: addresses.GroupResource(), verbs: []string{"create", "delete"}},
 	}
 	for _, kind := range d.config.AllPoolKinds() {
 		rights = append(rights, right{GroupResource: kind, verbs: []string{"list", "watch"}, everywhere: true})
