@@ -143,7 +143,7 @@ var missingStep = map[vip.Reason]int{
 	vip.PoolDeleting: stepPool, vip.PoolPaused: stepPool, vip.PoolExhausted: stepPool,
 	vip.ClaimForeign: stepClaim, vip.ClaimTerminating: stepClaim, vip.ClaimMoved: stepClaim, vip.ClaimLost: stepClaim,
 	vip.ClaimPending: stepAddress, vip.PoolNotReady: stepAddress, vip.AddressInvalid: stepAddress,
-	vip.AddressInUse: stepWritten, vip.PoolNotAccepted: stepWritten, vip.VariableRefused: stepWritten, vip.PatchRefused: stepWritten,
+	vip.AddressInUse: stepWritten, vip.PoolNotAccepted: stepWritten, vip.CopiedVIP: stepWritten, vip.VariableRefused: stepWritten, vip.PatchRefused: stepWritten,
 }
 
 // steps is the way of the VIP from the class to the Cluster.

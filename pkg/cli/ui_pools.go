@@ -18,12 +18,6 @@ import (
 	"github.com/gorizond/capi-vip-allocator/pkg/vip"
 )
 
-// manualLabel marks an IPAddress that books a VIP which a user typed.
-const manualLabel = vip.Prefix + "manual"
-
-// bookingPrefixes begin the names of bookings, with the Cluster's name behind.
-var bookingPrefixes = map[vip.Role]string{vip.ControlPlane: "vip-manual-cp-", vip.Ingress: "vip-manual-ingress-"}
-
 // atlas says what each address of the pools is used for.
 type atlas struct {
 	*sketch
@@ -159,7 +153,7 @@ func (a *atlas) address(address *ipamv1.IPAddress, pool *kube.Pool) ui.Address {
 	if key, ok := vip.Key(address.Spec.Address); ok {
 		result.Key = key.Unmap()
 	}
-	if address.Labels[manualLabel] == "true" {
+	if kube.IsBooking(address) {
 		result.State, result.Claim = ui.Booked, ""
 		a.booked(&result, address)
 		return result
@@ -191,11 +185,8 @@ func graceNote(deleted *metav1.Time, pool *kube.Pool) string {
 
 // booked names the Cluster whose typed VIP it is.
 func (a *atlas) booked(result *ui.Address, address *ipamv1.IPAddress) {
-	for role, prefix := range bookingPrefixes {
-		if name, found := strings.CutPrefix(address.Name, prefix); found {
-			result.Cluster, result.Role = ui.Name{Namespace: address.Namespace, Name: name}, string(role)
-		}
-	}
+	name, role, _ := vip.ParseBookingName(address.Name)
+	result.Cluster, result.Role = ui.Name{Namespace: address.Namespace, Name: name}, string(role)
 	a.said(result)
 }
 
