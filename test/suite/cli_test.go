@@ -103,6 +103,7 @@ type explainedRole struct {
 		Claimed       bool
 		Free, Total   *int64
 	}
+	Closest  *struct{ Pool, Why string }
 	Gate     *struct{ State string }
 	Reported *struct{ Reason string }
 }
@@ -136,16 +137,20 @@ func (e *explanation) role(r role) *explainedRole {
 	return &e.Roles[0]
 }
 
-// message is what the condition would say.
-func (r *explainedRole) message() string {
+// agrees tells whether the condition says the same. Where no pool serves, the next step of
+// explain names the one that was most likely meant, which no condition does.
+func (r *explainedRole) agrees(condition string) bool {
 	text := r.Message
 	for _, note := range r.Notes {
 		text += "; " + note.Message
 	}
-	if r.Next != "" {
-		text += "; next: " + r.Next
+	if r.Next == "" {
+		return condition == text
 	}
-	return text
+	if r.Closest != nil {
+		return strings.HasPrefix(condition, text+"; next: ")
+	}
+	return condition == text+"; next: "+r.Next
 }
 
 func TestCLIErrors(t *testing.T) {

@@ -80,7 +80,7 @@ func TestExplainAgreesWithTheController(t *testing.T) {
 				switch {
 				case !e.Served || e.Controller.State != "found" || e.Controller.Settings.WatchFilter != sharedFilter:
 					return fmt.Errorf("it says %+v", e)
-				case r.Source != source || r.Reason != want || r.Ready != ready[want] || r.message() != condition:
+				case r.Source != source || r.Reason != want || r.Ready != ready[want] || !r.agrees(condition):
 					return fmt.Errorf("it says %+v, the condition says %s", r, condition)
 				case len(r.ToDo) > 0 || (r.Next == "") != r.Ready || r.Reported == nil || r.Reported.Reason != want:
 					return fmt.Errorf("it says %+v", r)

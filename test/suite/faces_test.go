@@ -226,7 +226,7 @@ func (f *face) explained(s *stage, c *cluster, message string) error {
 	if f.reason == "PatchRefused" {
 		source = "reported" // only who tried knows
 	}
-	if !r.Applies || r.Source != source || r.Reason != f.reason || r.Ready != ready[f.reason] || r.message() != message || (r.Next == "") != r.Ready {
+	if !r.Applies || r.Source != source || r.Reason != f.reason || r.Ready != ready[f.reason] || !r.agrees(message) || (r.Next == "") != r.Ready {
 		return fmt.Errorf("explain says %+v, the condition says %s", r, message)
 	}
 	return nil
