@@ -164,7 +164,7 @@ func TestReserveFails(t *testing.T) {
 	elsewhere := w.pool(serving(controlPlane, k), namespacedOnly("elsewhere"))
 	unmarked := w.pool()
 	p.take("vip-cp-theirs")
-	typed := w.cluster(k, at(p.address(1), 6443))
+	typed := w.cluster(k, labelled(watchFilterLabel, "nobody"), at(p.address(1), 6443)) // so that it is not booked
 	for _, test := range []struct{ args, says string }{
 		{"web --pool " + paused.name, "PoolPaused: "},
 		{"web --pool " + elsewhere.name, "PoolNotAllowed: "},
@@ -175,7 +175,7 @@ func TestReserveFails(t *testing.T) {
 		{"web --class nobody", "ClusterClass " + w.namespace + "/nobody does not exist"},
 		{"theirs --pool " + p.name, "is somebody else's: it has neither an owner nor annotation"},
 		{typed.name + " --pool " + p.name, "exists, and its control-plane VIP is " + p.address(1)},
-		// A typed VIP in the range of the pool: the provider knows nothing of it.
+		// A typed VIP in the range of the pool that is not booked: the provider knows nothing of it.
 		{"web --pool " + p.name, "AddressInUse: " + p.address(1) + " from GlobalInClusterIPPool " + p.name + " is used by Cluster " + w.namespace + "/" + typed.name},
 	} {
 		out, err := w.reserve(user, strings.Fields(test.args)...)
