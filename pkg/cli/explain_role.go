@@ -48,7 +48,7 @@ func (e *explainer) brief(role vip.Role) Role {
 	case outcome != nil:
 		fromPlan(outcome, &r)
 	}
-	if !r.Ready && !e.misses(anyPool) && len(vip.Candidates(e.snapshot, role)) == 0 {
+	if nobody := !r.Applies || r.Reason == string(vip.NoPool); nobody && !r.Ready && !e.misses(anyPool) {
 		e.near(role, &r)
 	}
 	e.startFirst(&r)

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/yaml"
 
@@ -28,6 +29,8 @@ var (
 const (
 	// classesTogether have their Clusters at the same time.
 	classesTogether = 20
+	// gateLanes are how many such groups there are at the same time.
+	gateLanes = 3
 	// Clusters of a class that waits, as lint says, and of one that does not until one is built.
 	whereGated, whereOpen = 4, 30
 )
@@ -54,31 +57,49 @@ type trial struct {
 // Clusters that differ in what its patches ask for.
 func TestWhatIsSaidOfGatesIsSo(t *testing.T) {
 	t.Parallel()
-	end := *gateSeed + *gateClasses
-	for first := *gateSeed; first < end; first += classesTogether {
-		last := min(first+classesTogether, end) - 1
-		t.Run(fmt.Sprintf("seeds %d to %d", first, last), func(t *testing.T) {
-			w := newWorld(t)
-			w.filter = "nobody"
-			var subjects []*subject
-			for seed := first; seed <= last; seed++ {
-				subjects = append(subjects, w.drawSubject(seed))
+	for lane := range uint64(gateLanes) {
+		t.Run(fmt.Sprintf("lane %d", lane), func(t *testing.T) {
+			t.Parallel()
+			end := *gateSeed + *gateClasses
+			for first := *gateSeed + lane*classesTogether; first < end; first += gateLanes * classesTogether {
+				last := min(first+classesTogether, end) - 1
+				t.Run(fmt.Sprintf("seeds %d to %d", first, last), func(t *testing.T) { gatesAgree(t, first, last) })
 			}
-			w.lintGates(subjects)
-			for _, s := range subjects {
-				s.create()
+		})
+	}
+}
+
+// gatesAgree tries the classes of the seeds. They go with the test: each allocator that starts
+// meanwhile inspects all that are there.
+func gatesAgree(t *testing.T, first, last uint64) {
+	w := newLonelyWorld(t)
+	w.filter = "nobody"
+	var subjects []*subject
+	for seed := first; seed <= last; seed++ {
+		subjects = append(subjects, w.drawSubject(seed))
+	}
+	w.lintGates(subjects)
+	for _, s := range subjects {
+		s.create()
+	}
+	for _, s := range subjects {
+		s.awaitReady()
+		s.plan()
+	}
+	for w.tryNext(subjects) {
+	}
+	states := map[string]int{}
+	for _, s := range subjects {
+		states[s.verdict(t)]++
+	}
+	t.Log(states)
+	for _, resource := range []schema.GroupVersionResource{observe.Clusters, observe.ClusterClasses} {
+		w.eventually("the "+resource.Resource+" are gone", func() error {
+			err := w.in(resource, w.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{})
+			if left := len(list[metav1.PartialObjectMetadata](w, resource, w.namespace, "")); err == nil && left > 0 {
+				err = fmt.Errorf("%d are left", left)
 			}
-			for _, s := range subjects {
-				s.awaitReady()
-				s.plan()
-			}
-			for w.tryNext(subjects) {
-			}
-			states := map[string]int{}
-			for _, s := range subjects {
-				states[s.verdict(t)]++
-			}
-			t.Log(states)
+			return err
 		})
 	}
 }
