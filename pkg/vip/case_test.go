@@ -43,6 +43,7 @@ type caseCluster struct {
 	Variables      []map[string]json.RawMessage `json:"variables"`
 	Infrastructure bool                         `json:"infrastructure"`
 	Provisioned    bool                         `json:"provisioned"`
+	Conditions     map[vip.Role]vip.Reason      `json:"conditions"`
 	APIServerPort  int32                        `json:"apiServerPort"`
 }
 

@@ -70,6 +70,12 @@ func (c *caseCluster) view() vip.Cluster {
 		Endpoint: endpointOf(c.Endpoint), APIServerPort: c.APIServerPort,
 		HasInfrastructure: c.Infrastructure, InfrastructureProvisioned: c.Provisioned,
 	}
+	for role, reason := range c.Conditions {
+		if view.Conditions == nil {
+			view.Conditions = map[string]vip.Condition{}
+		}
+		view.Conditions[role.ConditionType()] = vip.Condition{True: reason.Ready(), Reason: reason}
+	}
 	if view.HasTopology {
 		view.Class, view.ClassField = vip.ClassKey{Namespace: caseNamespace, Name: "rke2"}, "/spec/topology/classRef/name"
 	}

@@ -237,6 +237,9 @@ func (v *roleView) giveUp(refused *Outcome) *Outcome {
 	if !refused.Waiting || v.inUse(v.claim) || (pool != nil && pool.Paused) {
 		return refused
 	}
+	if v.Cluster.Conditions[v.role.ConditionType()].Reason != refused.Reason {
+		return refused // it is told first, and what merely lags is over by then
+	}
 	v.out.Want = &Want{Role: v.role, Claim: v.claim.Name, Candidates: Candidates(v.Snapshot, v.role), Refused: v.claim.Pool}
 	placement := v.Placements[v.role]
 	if placement.Pool == (PoolRef{}) {

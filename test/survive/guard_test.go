@@ -2,7 +2,9 @@ package survive
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -61,6 +63,15 @@ func (g *guard) why(q fault.Request) string {
 		return ""
 	case len(claim.GetOwnerReferences()) == 0 || claim.GetOwnerReferences()[0].UID != cluster.GetUID():
 		return ""
+	}
+	// One whose address was refused, and stands nowhere on the Cluster, is replaced.
+	address, err := g.world.get(observe.Addresses, bound)
+	if err == nil && address != nil {
+		text, _, _ := unstructured.NestedString(address.Object, "spec", "address")
+		object, _ := json.Marshal(map[string]any{"annotations": cluster.GetAnnotations(), "spec": cluster.Object["spec"]})
+		if !strings.Contains(string(object), strconv.Quote(text)) {
+			return ""
+		}
 	}
 	return fmt.Sprintf("the allocator deleted claim %s, which was bound and in use", q.Name)
 }
