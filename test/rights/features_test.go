@@ -73,11 +73,24 @@ func (w *world) core() {
 	w.gone(claims, "vip-ingress-old")
 	w.asked(begin, "patch", "ipaddressclaims")
 	w.served("refused")
+	w.book()
 	// The Lease of its address goes with the Cluster.
 	since := w.mark()
-	w.remove("old", "lost", "refused")
+	w.remove("old", "lost", "refused", "typed")
 	w.asked(since, "delete", "leases")
 	w.stop(p)
+}
+
+// book has a typed VIP booked, until it is another one.
+func (w *world) book() {
+	w.cluster("typed", "controlPlaneEndpoint: {host: 10.77.0.55, port: 6443}, ")
+	w.until("the VIP is booked", func() error {
+		_, err := w.in(addresses).Get(w.t.Context(), "vip-manual-cp-typed", metav1.GetOptions{})
+		return err
+	})
+	since := w.mark()
+	w.patch(clusters, "typed", `{"spec":{"controlPlaneEndpoint":{"host":"192.0.2.9"}}}`)
+	w.asked(since, "delete", "ipaddresses")
 }
 
 // lose loses a claim, which cannot be made anew for a while: so the address waits for

@@ -27,7 +27,7 @@ func TestPictures(t *testing.T) {
 	}
 	w.furnish()
 	w.visit("/cluster/team-b/warehouse")
-	w.says(".way h2", "Allocated for") // success is reported late
+	w.says(".way h2", "Allocated") // success is reported late
 	for _, p := range []struct {
 		file, path string
 		dark       bool
