@@ -200,7 +200,7 @@ func (u *user) hostileClusters(class string) {
 		{hostile{name: "filter", reason: "PoolFiltered", says: []string{"control-plane-pool"}}, []func(object){annotation(cpPool, strings.Repeat("a/", 100_000))}},
 		{hostile{name: "template", reason: "PoolFiltered", says: []string{"{{"}}, []func(object){annotation(cpPool, "{{ .Values }}${HOME}$(id)\x1b[31m")}},
 		{hostile{name: "path", reason: "ClaimLost"}, []func(object){annotation(cpWrote, strings.Repeat("a.[0]..", 1000))}},
-		{hostile{name: "stamp", reason: "ClaimLost"}, []func(object){annotation(cpWrote, "none"), annotation(cpStamp, strings.Repeat("\x1b[31m", 10_000))}},
+		{hostile{name: "stamp", reason: "Allocated"}, []func(object){annotation(cpWrote, "none"), annotation(cpStamp, strings.Repeat("\x1b[31m", 10_000))}},
 		{hostile{name: "notes", reason: "Allocated"}, []func(object){annotation("example.com/x", strings.Repeat("10.97.0.1 ", 25_000))}},
 		{hostile{name: "more-notes", refused: "annotations"}, []func(object){annotation("example.com/x", strings.Repeat("x", 256<<10))}},
 		{hostile{name: "huge", refused: "request"}, []func(object){variable("anything", object{"a": strings.Repeat("x", 4<<20)})}},

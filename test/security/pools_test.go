@@ -57,11 +57,11 @@ func TestPoolOfATenantOverAddressesOfOthers(t *testing.T) {
 	w.says(u.namespace, "taken", inReady, "AddressInUse", "Cluster "+other.namespace+"/prod")
 	// Two addresses are left. Whoever comes first has them, and the other one is told.
 	grab("first", net+".10-"+net+".13")
-	w.says(u.namespace, "first", cpReady, "AddressInUse") // the provider gives the lowest, which is prod's
+	w.served(u.namespace, "first")
 	grab("free", net+".12", net+".13")
-	w.served(u.namespace, "free")
+	w.says(u.namespace, "free", cpReady, "AddressInUse", "Cluster "+u.namespace+"/first")
 	other.make("late", class)
-	w.says(other.namespace, "late", cpReady, "AddressInUse", "Cluster "+u.namespace+"/free")
+	w.says(other.namespace, "late", cpReady, "AddressInUse", "Cluster "+u.namespace+"/first")
 	v, err := w.vips(other.namespace, "late")
 	if err != nil || v.host != "" || v.cpStamp != "" {
 		t.Errorf("it has %+v: %v", v, err)

@@ -85,15 +85,15 @@ func TestTenantCannotTakeAnothersVIP(t *testing.T) {
 	}{
 		// Only an endpoint or variable makes a VIP one's own choice; a stamp alone is brought up to date.
 		{"cp-stamp", []func(object){annotation(cpStamp, has.host), label(cpStamp, has.host)}, cpReady, "Allocated", nil},
-		{"cp-lost", []func(object){annotation(cpStamp, has.host), annotation(cpWrote, "none")}, cpReady, "ClaimLost", []string{"has it now"}},
-		{"cp-lost-mapped", []func(object){annotation(cpStamp, mapped), annotation(cpWrote, "clusterVip")}, cpReady, "ClaimLost", []string{"has it now"}},
+		{"cp-lost", []func(object){annotation(cpStamp, has.host), annotation(cpWrote, "none")}, cpReady, "Allocated", nil}, // nothing is built with it
+		{"cp-lost-mapped", []func(object){annotation(cpStamp, mapped), annotation(cpWrote, "clusterVip")}, cpReady, "Allocated", nil},
 		{"cp-lost-endpoint", []func(object){host(has.host), annotation(cpStamp, has.host), annotation(cpWrote, "clusterVip")}, cpReady, "ClaimLost", []string{"has it now"}},
 		{"endpoint", []func(object){host(has.host)}, cpReady, "Manual", []string{has.host, owner}},
 		{"endpoint-mapped", []func(object){host(mapped)}, cpReady, "Manual", []string{owner}},
-		{"variable", []func(object){variable("clusterVip", has.host)}, cpReady, "Manual", []string{owner}},
-		{"ingress-stamp", []func(object){annotation(inStamp, has.inStamp)}, inReady, "Manual", []string{owner}},
-		{"ingress-variable", []func(object){variable("ingressVip", has.inStamp)}, inReady, "Manual", []string{owner}},
-		{"ingress-lost", []func(object){annotation(inStamp, has.inStamp), annotation(inWrote, "ingressVip")}, inReady, "ClaimLost", []string{"has it now"}},
+		{"variable", []func(object){variable("clusterVip", has.host)}, cpReady, "CopiedVIP", []string{owner}},
+		{"ingress-stamp", []func(object){annotation(inStamp, has.inStamp)}, inReady, "Allocated", nil},
+		{"ingress-variable", []func(object){variable("ingressVip", has.inStamp)}, inReady, "CopiedVIP", []string{owner}},
+		{"ingress-lost", []func(object){annotation(inStamp, has.inStamp), annotation(inWrote, "ingressVip")}, inReady, "Allocated", nil},
 		{"held", []func(object){annotation(prefix+"held", ""), at(true, "spec", "paused"), annotation(cpStamp, has.host)}, cpReady, "Allocated", nil},
 		{"names", []func(object){label("cluster.x-k8s.io/cluster-name", "prod"), annotation(cpPool, victim.namespace+"/"+cpClaim+"prod")}, cpReady, "PoolFiltered", nil},
 		{"prod", nil, cpReady, "Allocated", nil}, // the same name in another namespace
@@ -134,7 +134,7 @@ spec: {addresses: [%[3]s.0-%[3]s.20], excludedAddresses: [%[3]s.5], gateway: %[3
 `, u.namespace, class, net))
 	for name, address := range map[string]string{"gateway": ".1", "network": ".0", "excluded": ".5", "beyond": ".21"} {
 		u.make(name, class, annotation(cpStamp, net+address), annotation(cpWrote, "none"))
-		w.says(u.namespace, name, cpReady, "ClaimLost", "no pool that serves this Cluster can give it back")
+		w.says(u.namespace, name, cpReady, "Allocated") // of another address: nothing is built with that one
 		w.nobodyHas(u.namespace, net+address)
 	}
 	u.make("mapped", class, annotation(cpStamp, "::ffff:"+net+".9"), annotation(cpWrote, "none"))
@@ -165,8 +165,8 @@ func TestTenantDrawsFromNoPoolOfOthers(t *testing.T) {
 		{"names", "PoolNotAllowed", []func(object){annotation(cpPool, global)}},
 		{"names-own", "PoolNotAllowed", []func(object){annotation(cpPool, owner.namespace+"/"+own)}},
 		{"borrows-the-class", "PoolNotAllowed", []func(object){theirClass, annotation(cpPool, global)}},
-		{"lost", "ClaimLost", []func(object){annotation(cpStamp, net+".15"), annotation(cpWrote, "none")}},
-		{"lost-own", "ClaimLost", []func(object){theirClass, annotation(cpStamp, net+".25"), annotation(cpWrote, "clusterVip")}},
+		{"lost", "PoolNotAllowed", []func(object){annotation(cpStamp, net+".15"), annotation(cpWrote, "none")}},
+		{"lost-own", "PoolNotAllowed", []func(object){theirClass, annotation(cpStamp, net+".25"), annotation(cpWrote, "clusterVip")}},
 		{"labels", "PoolNotAllowed", []func(object){label("kubernetes.io/metadata.name", owner.namespace), annotation(prefix+"namespaces", owner.namespace), annotation(prefix+"role", "control-plane")}},
 	} {
 		u.make(attempt.name, class, attempt.edits...)
