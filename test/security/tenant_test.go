@@ -137,9 +137,9 @@ spec: {addresses: [%[3]s.0-%[3]s.20], excludedAddresses: [%[3]s.5], gateway: %[3
 		w.says(u.namespace, name, cpReady, "Allocated") // of another address: nothing is built with that one
 		w.nobodyHas(u.namespace, net+address)
 	}
-	u.make("mapped", class, annotation(cpStamp, "::ffff:"+net+".9"), annotation(cpWrote, "none"))
+	u.make("mapped", class, annotation(cpStamp, "::ffff:"+net+".19"), annotation(cpWrote, "none"))
 	w.until("the address is taken back as the pool knows it", func() error {
-		if got, err := w.bound(u.namespace, cpClaim+"mapped"); got != net+".9" {
+		if got, err := w.bound(u.namespace, cpClaim+"mapped"); got != net+".19" {
 			return fmt.Errorf("it is %q: %w", got, err)
 		}
 		return nil
