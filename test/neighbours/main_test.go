@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds each wait for something that takes a second on an idle machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // environment is what all tests share.
 type environment struct {
