@@ -13,11 +13,14 @@ import (
 // hand out an address that would be refused: one that another pool gave away, or a Cluster
 // names, or the class does not admit.
 
-// SetCluster notes which addresses a Cluster uses as VIPs now; none if it is gone.
+// SetCluster notes which addresses, sorted, a Cluster uses as VIPs now; none if it is gone.
 func (a *Allocator) SetCluster(cluster string, now []netip.Addr) (wake []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before := a.vips[cluster]
+	if slices.Equal(before, now) {
+		return nil // as with most events of a Cluster
+	}
 	if a.vips[cluster] = now; len(now) == 0 {
 		delete(a.vips, cluster)
 	}

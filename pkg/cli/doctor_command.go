@@ -47,11 +47,7 @@ func diagnose(ctx context.Context, to *target, set *settings) (*Diagnosis, error
 	if err != nil {
 		return nil, err
 	}
-	r, err := to.connect()
-	if err != nil {
-		return nil, err
-	}
-	config, controller, err := set.find(ctx, r)
+	r, config, controller, err := set.connect(ctx, to)
 	if err != nil {
 		return nil, err
 	}

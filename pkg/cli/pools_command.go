@@ -49,11 +49,7 @@ func listPools(ctx context.Context, to *target, set *settings, w wanted) (*PoolL
 	if to.names() {
 		w.namespace = namespace
 	}
-	r, err := to.connect()
-	if err != nil {
-		return nil, err
-	}
-	config, _, err := set.find(ctx, r)
+	r, config, _, err := set.connect(ctx, to)
 	if err != nil {
 		return nil, err
 	}

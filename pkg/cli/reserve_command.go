@@ -102,11 +102,7 @@ func reserve(ctx context.Context, to *target, set *settings, w *wish, say func(s
 	if err := w.check(); err != nil {
 		return "", err
 	}
-	r, err := to.connect()
-	if err != nil {
-		return "", err
-	}
-	config, controller, err := set.find(ctx, r)
+	r, config, controller, err := set.connect(ctx, to)
 	if err != nil {
 		return "", err
 	}

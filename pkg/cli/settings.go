@@ -61,6 +61,16 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	s.given, s.now = flags, time.Now
 }
 
+// connect makes the clients and finds the settings.
+func (s *settings) connect(ctx context.Context, to *target) (*reading, *config.Config, *Controller, error) {
+	r, err := to.connect()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, controller, err := s.find(ctx, r)
+	return r, c, controller, err
+}
+
 // find returns the settings and where they are from.
 func (s *settings) find(ctx context.Context, r *reading) (*config.Config, *Controller, error) {
 	before := len(r.unseen)

@@ -33,12 +33,11 @@ func (h *handler) adopt(p *pass) error {
 		if !outcome.Adopt {
 			continue
 		}
-		err := h.claims.Adopt(h.ctx, &p.snapshot.Cluster, p.snapshot.Claims[role])
-		if err == nil {
+		adopted, err := h.claims.Adopt(h.ctx, &p.snapshot.Cluster, p.snapshot.Claims[role])
+		if adopted {
 			h.log(p.key, outcome).Info("Adopted a claim that had no owner")
-		} else if !apierrors.IsInvalid(err) && !apierrors.IsNotFound(err) { // else its own event tells
-			errs = append(errs, err)
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

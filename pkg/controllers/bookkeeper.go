@@ -26,7 +26,8 @@ import (
 const bookingsPerSecond = 10
 
 // bookkeeper books VIPs that people typed in the pools that could hand them out, and keeps
-// claims that were reserved before their Cluster. It has a queue and a worker of its own, so that no allocation waits for it.
+// claims that were reserved before their Cluster. It has a queue and a worker of its own, so
+// that no allocation waits for it.
 type bookkeeper struct {
 	ctx      context.Context // of requests
 	observer *snapshot.Observer
@@ -67,22 +68,15 @@ func (b *bookkeeper) checkGone(namespace, name string) {
 // run works until ctx ends.
 func (b *bookkeeper) run(ctx context.Context) {
 	pace := flowcontrol.NewTokenBucketRateLimiter(bookingsPerSecond, 1)
-	context.AfterFunc(ctx, b.queue.ShutDown)
-	for {
-		key, stop := b.queue.Get()
-		if stop || ctx.Err() != nil {
-			return
-		}
+	work(ctx, b.queue, func(key string) error {
 		b.underWay.RLock()
-		if err := b.handle(key, func() error { return pace.Wait(ctx) }); err != nil {
+		defer b.underWay.RUnlock()
+		err := b.handle(key, func() error { return pace.Wait(ctx) })
+		if err != nil {
 			logrus.WithError(err).WithField("cluster", key).Warn("Cannot book a typed VIP; trying again")
-			b.queue.AddRateLimited(key)
-		} else {
-			b.queue.Forget(key)
 		}
-		b.underWay.RUnlock()
-		b.queue.Done(key)
-	}
+		return err
+	})
 }
 
 func (b *bookkeeper) handle(key string, pace func() error) (err error) {
@@ -90,6 +84,9 @@ func (b *bookkeeper) handle(key string, pace func() error) (err error) {
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
 		return err
+	}
+	if only := b.observer.Settings.Namespace; only != "" && only != namespace {
+		return nil // another allocator's
 	}
 	cluster, err := b.observer.Clusters.Get(namespace, name)
 	if apierrors.IsNotFound(err) {
@@ -113,9 +110,6 @@ func (b *bookkeeper) handle(key string, pace func() error) (err error) {
 }
 
 func (b *bookkeeper) keepGone(key string, c *vip.Cluster) error {
-	if namespace := b.observer.Settings.Namespace; namespace != "" && namespace != c.Namespace {
-		return nil // another allocator's
-	}
 	left, err := b.observer.LeftBookings(c.Namespace, c.Name)
 	if err != nil {
 		return err
@@ -131,30 +125,33 @@ func (b *bookkeeper) keepGone(key string, c *vip.Cluster) error {
 // keepReserved gives claims that were reserved to the Cluster, once it is there, and deletes
 // those whose time is over. For a Cluster with a topology the planner does the first.
 func (b *bookkeeper) keepReserved(key string, s *vip.Snapshot) error {
-	if namespace := b.observer.Settings.Namespace; namespace != "" && namespace != s.Cluster.Namespace {
-		return nil
-	}
 	claims, err := b.observer.Reserved(&s.Cluster)
 	if err != nil {
 		return err
 	}
 	for _, claim := range claims {
-		until, err := time.Parse(time.RFC3339, claim.ReservedUntil)
 		fields := logrus.Fields{"cluster": key, "role": string(claim.Role), "claim": claim.Name}
-		switch left := time.Until(until); {
-		case err != nil:
-			logrus.WithFields(fields).Warnf("Annotation %s: %.80q is no time; the claim stays", vip.ReservedUntilAnnotation, claim.ReservedUntil)
-		case vip.TakesReserved(s, claim):
-			if err := b.claims.Adopt(b.ctx, &s.Cluster, claim); err != nil && !apierrors.IsInvalid(err) && !apierrors.IsNotFound(err) {
+		switch left := time.Until(claim.Until); {
+		case claim.Err != nil:
+			logrus.WithFields(fields).Warnf("The claim stays: annotation %s: %v", vip.ReservedUntilAnnotation, claim.Err)
+		case vip.TakesReserved(s, claim.Claim):
+			adopted, err := b.claims.Adopt(b.ctx, &s.Cluster, claim.Claim)
+			if err != nil {
 				return err
 			}
-			logrus.WithFields(fields).Info("Adopted a reserved claim")
+			if adopted {
+				logrus.WithFields(fields).Info("Adopted a reserved claim")
+			}
 		case left > 0:
 			b.queue.AddAfter(key, left)
-		case names(&s.Cluster, claim):
+		case names(&s.Cluster, claim.Claim):
 			// Somebody relies on it, although it is not the Cluster's.
 		default:
-			if err := b.claims.Delete(b.ctx, s.Cluster.Namespace, claim); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			err := b.claims.Delete(b.ctx, s.Cluster.Namespace, claim.Claim)
+			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+				continue // its own event tells
+			}
+			if err != nil {
 				return err
 			}
 			logrus.WithFields(fields).Info("Released a reserved claim whose time is over")

@@ -56,21 +56,7 @@ func (r *poolReporter) changed(pool vip.PoolRef) {
 }
 
 // run works until ctx ends.
-func (r *poolReporter) run(ctx context.Context) {
-	context.AfterFunc(ctx, r.queue.ShutDown)
-	for {
-		pool, shutdown := r.queue.Get()
-		if shutdown {
-			return
-		}
-		if err := r.handle(pool); err != nil {
-			r.queue.AddRateLimited(pool)
-		} else {
-			r.queue.Forget(pool)
-		}
-		r.queue.Done(pool)
-	}
-}
+func (r *poolReporter) run(ctx context.Context) { work(ctx, r.queue, r.handle) }
 
 func (r *poolReporter) handle(ref vip.PoolRef) (err error) {
 	defer r.metrics.Recovered("pool "+ref.String(), &err)

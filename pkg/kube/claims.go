@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/rancher/lasso/pkg/client"
 	"github.com/rancher/wrangler/v3/pkg/apply"
@@ -184,9 +183,9 @@ func (c *Claims) ListAddresses(ctx context.Context) (AddressList, error) {
 	return all, nil
 }
 
-// Adopt makes the claim, which has no owner, the Cluster's. One that changed meanwhile is
-// left alone, with an error that apierrors.IsInvalid knows.
-func (c *Claims) Adopt(ctx context.Context, cluster *vip.Cluster, claim *vip.Claim) error {
+// Adopt makes the claim, which has no owner, the Cluster's. One that changed meanwhile or is
+// gone is left alone: its own event tells.
+func (c *Claims) Adopt(ctx context.Context, cluster *vip.Cluster, claim *vip.Claim) (adopted bool, err error) {
 	ops := []vip.PatchOp{
 		{Op: "test", Path: "/metadata/uid", Value: claim.UID},
 		{Op: "test", Path: "/metadata/resourceVersion", Value: claim.ResourceVersion},
@@ -194,19 +193,22 @@ func (c *Claims) Adopt(ctx context.Context, cluster *vip.Cluster, claim *vip.Cla
 		{Op: "add", Path: "/metadata/ownerReferences", Value: []metav1.OwnerReference{ownerReference(cluster)}},
 	}
 	if !cluster.Held() { // it has labels: those that made it ours
-		ops = append(ops, vip.PatchOp{Op: "add", Path: "/metadata/labels/" + strings.ReplaceAll(vip.ClusterNameLabel, "/", "~1"), Value: cluster.Name})
+		ops = append(ops, vip.PatchOp{Op: "add", Path: "/metadata/labels/" + vip.EscapePointer(vip.ClusterNameLabel), Value: cluster.Name})
 	}
 	if claim.ReservedUntil != "" {
-		ops = append(ops, vip.PatchOp{Op: "remove", Path: "/metadata/annotations/" + strings.ReplaceAll(vip.ReservedUntilAnnotation, "/", "~1")})
+		ops = append(ops, vip.PatchOp{Op: "remove", Path: "/metadata/annotations/" + vip.EscapePointer(vip.ReservedUntilAnnotation)})
 	}
 	data, err := json.Marshal(ops)
-	if err != nil {
-		return fmt.Errorf("adopt claim %s/%s: %w", cluster.Namespace, claim.Name, err)
+	if err == nil {
+		err = c.client.Patch(ctx, cluster.Namespace, claim.Name, types.JSONPatchType, data, &ipamv1.IPAddressClaim{}, metav1.PatchOptions{FieldManager: FieldManager})
 	}
-	if err := c.client.Patch(ctx, cluster.Namespace, claim.Name, types.JSONPatchType, data, &ipamv1.IPAddressClaim{}, metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
-		return fmt.Errorf("adopt claim %s/%s: %w", cluster.Namespace, claim.Name, err)
+	switch {
+	case apierrors.IsInvalid(err), apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("adopt claim %s/%s: %w", cluster.Namespace, claim.Name, err)
 	}
-	return nil
+	return true, nil
 }
 
 // Holds asks the API server whether the claim of that name exists and has the address. A

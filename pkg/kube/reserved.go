@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,10 +42,19 @@ func ReservedUntil(claim *ipamv1.IPAddressClaim) (until time.Time, reserved bool
 	if !stated || len(claim.OwnerReferences) > 0 {
 		return time.Time{}, false, nil
 	}
-	if until, err = time.Parse(time.RFC3339, text); err != nil {
-		return time.Time{}, true, fmt.Errorf("annotation %s of claim %s/%s: %.80q is no time in RFC 3339", vip.ReservedUntilAnnotation, claim.Namespace, claim.Name, text)
+	if until, err = ParseReservedUntil(text); err != nil {
+		return time.Time{}, true, fmt.Errorf("annotation %s of claim %s/%s: %w", vip.ReservedUntilAnnotation, claim.Namespace, claim.Name, err)
 	}
 	return until, true, nil
+}
+
+// ParseReservedUntil reads the annotation; the error quotes it.
+func ParseReservedUntil(text string) (time.Time, error) {
+	until, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%.80q is no time in RFC 3339", text)
+	}
+	return until, nil
 }
 
 // Reservations writes reserved claims with a user's own rights.
@@ -106,7 +114,7 @@ func (r *Reservations) Prolong(ctx context.Context, claim *ipamv1.IPAddressClaim
 	if err != nil || !reserved || !until.Before(wanted) {
 		return err
 	}
-	path := "/metadata/annotations/" + strings.ReplaceAll(vip.ReservedUntilAnnotation, "/", "~1")
+	path := "/metadata/annotations/" + vip.EscapePointer(vip.ReservedUntilAnnotation)
 	// Who takes the reservation back at the same moment deletes the version that was read, so
 	// one of the two fails.
 	patch, err := json.Marshal([]vip.PatchOp{

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -149,9 +150,16 @@ func (o *Observer) belongs(c *vip.Cluster, address *ipamv1.IPAddress) bool {
 	return err == nil && (kube.OwnedBy(claim.OwnerReferences, c.UID) || claim.Labels[vip.ClusterNameLabel] == c.Name)
 }
 
+// Reservation is a claim that waits for its Cluster until a time, or Err says why that is not known.
+type Reservation struct {
+	*vip.Claim
+	Until time.Time
+	Err   error
+}
+
 // Reserved returns the claims that were reserved for a Cluster of that name and have no owner.
 // The Cluster need not exist.
-func (o *Observer) Reserved(c *vip.Cluster) (claims []*vip.Claim, err error) {
+func (o *Observer) Reserved(c *vip.Cluster) (reserved []Reservation, err error) {
 	scope := o.Pools.Scope()
 	for _, role := range vip.Roles() {
 		claim, err := o.Claim(c, role, scope)
@@ -159,8 +167,9 @@ func (o *Observer) Reserved(c *vip.Cluster) (claims []*vip.Claim, err error) {
 			return nil, err
 		}
 		if claim != nil && claim.ReservedUntil != "" && len(claim.OwnerUIDs) == 0 && !claim.Deleting && claim.Role == role {
-			claims = append(claims, claim)
+			until, err := kube.ParseReservedUntil(claim.ReservedUntil)
+			reserved = append(reserved, Reservation{Claim: claim, Until: until, Err: err})
 		}
 	}
-	return claims, nil
+	return reserved, nil
 }

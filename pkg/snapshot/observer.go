@@ -130,6 +130,20 @@ func (o *Observer) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 	if !s.Cluster.HasTopology {
 		return s, nil
 	}
+	class, err := o.observeOwn(s)
+	if err != nil {
+		return nil, err
+	}
+	s.Settings.HoldGate = s.Settings.HoldGate || o.hold.On()
+	o.observeNeeds(s, class)
+	if err := o.observeStarted(s); err != nil {
+		return nil, err
+	}
+	return s, o.observeOthers(s)
+}
+
+// observeOwn reads the Cluster's class and claims.
+func (o *Observer) observeOwn(s *vip.Snapshot) (*clusterv1.ClusterClass, error) {
 	class, err := o.Class(s.Cluster.Class)
 	if err != nil {
 		return nil, err
@@ -141,18 +155,18 @@ func (o *Observer) Observe(cluster *clusterv1.Cluster) (*vip.Snapshot, error) {
 			return nil, err
 		}
 	}
-	s.Settings.HoldGate = s.Settings.HoldGate || o.hold.On()
-	o.observeNeeds(s, class)
-	if err := o.observeStarted(s, scope); err != nil {
-		return nil, err
-	}
+	return class, nil
+}
+
+// observeOthers reads the pools, and who else uses what the Cluster claims or carries.
+func (o *Observer) observeOthers(s *vip.Snapshot) (err error) {
 	s.Pools = o.poolsFor(s)
 	s.Recoveries = o.recoveries(s)
 	if s.Holders, err = o.holders(s); err != nil {
-		return nil, err
+		return err
 	}
 	o.observeContest(s)
-	return s, nil
+	return nil
 }
 
 // Class is nil if there is none of that name.
@@ -167,14 +181,14 @@ func (o *Observer) Class(key vip.ClassKey) (*clusterv1.ClusterClass, error) {
 	return class, nil
 }
 
-// VIPs are the addresses that the Cluster uses as VIPs, as vip.Key returns them.
+// VIPs are the addresses that the Cluster uses as VIPs, sorted, as vip.Key returns them.
 func (o *Observer) VIPs(cluster *clusterv1.Cluster) []netip.Addr {
 	view := kube.Cluster(cluster)
 	class, err := o.Class(view.Class)
 	if err != nil {
 		class = nil // as of one that does not exist
 	}
-	return slices.Collect(maps.Keys(vip.VIPs(&view, o.ViewClass(view.Class, class))))
+	return slices.SortedFunc(maps.Keys(vip.VIPs(&view, o.ViewClass(view.Class, class))), netip.Addr.Compare)
 }
 
 // ViewClass reads the class, once for each of its versions; nil is one that does not exist.
@@ -205,7 +219,8 @@ func (o *Observer) Claim(cluster *vip.Cluster, role vip.Role, scope kube.PoolSco
 }
 
 // observeStarted looks for IPAddresses whose claims were not made any more.
-func (o *Observer) observeStarted(s *vip.Snapshot, scope kube.PoolScope) error {
+func (o *Observer) observeStarted(s *vip.Snapshot) error {
+	scope := o.Pools.Scope()
 	for _, role := range vip.Roles() {
 		if s.Claims[role] != nil {
 			continue
@@ -261,7 +276,6 @@ func (o *Observer) observeNeeds(s *vip.Snapshot, class *clusterv1.ClusterClass) 
 // holders finds who else uses an address that the Cluster claims or carries.
 func (o *Observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error) {
 	result := map[netip.Addr][]vip.Holder{}
-	manual := slices.Collect(maps.Values(vip.ManualVIPs(s)))
 	for _, key := range keysOfInterest(s) {
 		holders, err := o.clusterHolders(s, key)
 		if err != nil {
@@ -272,7 +286,7 @@ func (o *Observer) holders(s *vip.Snapshot) (map[netip.Addr][]vip.Holder, error)
 			return nil, fmt.Errorf("look up IPAddress %s: %w", key, err)
 		}
 		for _, address := range addresses {
-			if !o.ownAddress(s, address, slices.Contains(manual, key)) {
+			if !o.ownAddress(s, address, key) {
 				holders = append(holders, vip.Holder{Kind: "IPAddress", Namespace: address.Namespace, Name: address.Name, Rival: o.IsRival(address)})
 			}
 		}
@@ -366,11 +380,11 @@ func (o *Observer) IsRival(address *ipamv1.IPAddress) bool {
 // ownAddress tells whether the IPAddress is one of the Cluster's claims', or books its typed
 // VIP; a manual one anything of the Cluster's keeps. After a lost claim was half taken back it
 // may exist before its claim does.
-func (o *Observer) ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress, manual bool) bool {
+func (o *Observer) ownAddress(s *vip.Snapshot, address *ipamv1.IPAddress, key netip.Addr) bool {
 	cluster, role, ours := vip.ParseClaimName(address.Spec.ClaimRef.Name)
 	if !ours {
 		books := kube.IsBooking(address) && kube.OwnedBy(address.OwnerReferences, s.Cluster.UID)
-		return books || (manual && o.belongs(&s.Cluster, address))
+		return books || (o.belongs(&s.Cluster, address) && slices.Contains(slices.Collect(maps.Values(vip.ManualVIPs(s))), key))
 	}
 	if address.Namespace != s.Cluster.Namespace || cluster != s.Cluster.Name {
 		return false

@@ -10,23 +10,10 @@ import (
 // a class.
 func (r *Reader) Named(cluster vip.Cluster) (*vip.Snapshot, error) {
 	s := &vip.Snapshot{Cluster: cluster, Claims: map[vip.Role]*vip.Claim{}, Settings: r.Settings}
-	class, err := r.Class(cluster.Class)
-	if err != nil {
+	if _, err := r.observeOwn(s); err != nil {
 		return nil, err
 	}
-	s.Class = r.ViewClass(cluster.Class, class)
-	scope := r.Pools.Scope()
-	for _, role := range vip.Roles() {
-		if s.Claims[role], err = r.Claim(&s.Cluster, role, scope); err != nil {
-			return nil, err
-		}
-	}
-	s.Pools = r.poolsFor(s)
-	if s.Holders, err = r.holders(s); err != nil {
-		return nil, err
-	}
-	r.observeContest(s)
-	return s, nil
+	return s, r.observeOthers(s)
 }
 
 // Asked judges the pool that somebody asks for by name, with its room.

@@ -162,7 +162,7 @@ func mapOps(w *opWriter, path string, current map[string]string, changes map[str
 	}
 	slices.Sort(tested)
 	for _, key := range tested {
-		at := path + "/" + escape(key)
+		at := path + "/" + EscapePointer(key)
 		if old, exists := current[key]; exists {
 			w.test(at, old)
 		} else {
@@ -203,7 +203,8 @@ func orAbsent[T comparable](value T, absentEndpoint any) any {
 	return value
 }
 
-func escape(key string) string {
+// EscapePointer makes a key one step of a JSON Pointer (RFC 6901).
+func EscapePointer(key string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }
 

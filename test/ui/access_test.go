@@ -61,22 +61,29 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
+// followByProxy has the tab follow a page of its own that is behind a proxy.
+func (w *world) followByProxy() *fault.Proxy {
+	w.t.Helper()
+	proxy, err := fault.Start(w.Management.Config())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(proxy.Close)
+	kubeconfig, err := proxy.WriteKubeconfig(w.t.TempDir())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.follow(w.t, kubeconfig)
+	return proxy
+}
+
 // The API server goes away: the page says so and keeps what it knew. It comes back: the page
 // shows what has happened meanwhile.
 func TestAPIServerGoesAway(t *testing.T) {
 	w := newWorld(t)
 	w.needClass(false, "")
 	pool := w.pool("cp", "control-plane", "", 24, 60, w.subnet+".10-"+w.subnet+".29")
-	proxy, err := fault.Start(w.Management.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
-	kubeconfig, err := proxy.WriteKubeconfig(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.follow(t, kubeconfig)
+	proxy := w.followByProxy()
 	w.visit("/?q=" + pool)
 	w.shows(pool, w.subnet+".10", "free")
 
@@ -93,16 +100,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 // As long as nothing changes the page asks for nothing.
 func TestPageDoesNotPoll(t *testing.T) {
 	w := newWorld(t)
-	proxy, err := fault.Start(w.Management.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Close()
-	kubeconfig, err := proxy.WriteKubeconfig(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.follow(t, kubeconfig)
+	proxy := w.followByProxy()
 	w.visit("/clusters")
 	thaw := proxy.Freeze(fault.Any) // others change things all the time
 	defer thaw()
