@@ -126,13 +126,13 @@ func (h *handler) verify(p *pass) error {
 		return nil
 	}
 	addresses, err := h.fresh.get(h.ctx)
-	shared := false
+	left, shared := map[vip.Role]string{}, false
 	for role, outcome := range p.decision.Roles {
 		if !outcome.Verify {
 			continue
 		}
 		if err != nil {
-			h.leaveOut(p, outcome, "it cannot be made sure that nobody else has the address: "+err.Error())
+			left[role] = "it cannot be made sure that nobody else has the address: " + err.Error()
 			continue
 		}
 		key, _ := vip.Key(outcome.Address)
@@ -150,6 +150,7 @@ func (h *handler) verify(p *pass) error {
 	if shared {
 		p.plan()
 	}
+	h.leaveOut(p, left)
 	return err
 }
 
@@ -158,6 +159,7 @@ func (h *handler) verify(p *pass) error {
 // Lease cannot be made now is left out of the patch, and the other role goes on.
 func (h *handler) acquireLeases(p *pass) error {
 	var errs []error
+	left := map[vip.Role]string{}
 	for role, outcome := range p.decision.Roles {
 		key, ok := vip.Key(outcome.Address)
 		if !outcome.Lease || !ok {
@@ -168,29 +170,35 @@ func (h *handler) acquireLeases(p *pass) error {
 		case err != nil:
 			errs = append(errs, err)
 			h.metrics.Failed(role, p.snapshot.Cluster.Class.Name, metrics.LeaseFailed)
-			h.leaveOut(p, outcome, "the Lease that decides over the address cannot be made: "+err.Error())
+			left[role] = "the Lease that decides over the address cannot be made: " + err.Error()
 		case other != nil:
 			p.snapshot.Holders[key] = append(p.snapshot.Holders[key], vip.Holder{Kind: "Cluster", Name: other.Cluster, Where: "Lease " + kube.LeaseName(key)})
 			p.plan()
 		}
 	}
+	h.leaveOut(p, left)
 	return errors.Join(errs...)
 }
 
-// leaveOut takes the role's changes out of the patch and says why.
-func (h *handler) leaveOut(p *pass, left *vip.Outcome, because string) {
-	var others []vip.Role
-	for other, outcome := range p.decision.Roles {
-		if other != left.Role && !outcome.Lease && !outcome.Verify {
-			others = append(others, other)
-		}
+// leaveOut takes the roles' changes out of the patch and says why.
+func (h *handler) leaveOut(p *pass, left map[vip.Role]string) {
+	if len(left) == 0 {
+		return
 	}
+	planned := p.decision.Roles
+	others := slices.DeleteFunc(slices.Collect(maps.Keys(planned)), func(role vip.Role) bool { return left[role] != "" })
 	p.decision = vip.PlanRoles(p.snapshot, others...)
 	p.decision.Conditions = h.conditionsAfter(p)
-	left.Published, left.Changes, left.Release = false, true, nil
-	p.decision.Roles[left.Role] = left
 	p.unsure = true
-	setRefusedRole(p, left, because)
+	for role, because := range left {
+		outcome := planned[role]
+		if outcome == nil {
+			continue // planned anew meanwhile, it does not apply
+		}
+		outcome.Published, outcome.Changes, outcome.Release = false, true, nil
+		p.decision.Roles[role] = outcome
+		setRefusedRole(p, outcome, because)
+	}
 }
 
 // releaseClaim deletes a claim unless it changed since it was read; then its own

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,42 @@ func TestALeaseThatFailsIsCountedAsThat(t *testing.T) {
 		t.Errorf("the outcome is %s", got)
 	}
 	expectErrors(t, registry, "lease_failed")
+}
+
+// Where nothing can be made sure of, each role says so.
+func TestEachRoleThatIsLeftOutSaysSo(t *testing.T) {
+	for name, unsure := range map[string]func(h *handler, o *vip.Outcome){
+		"no Lease": func(h *handler, o *vip.Outcome) {
+			client := fake.NewClientset()
+			client.PrependReactor("create", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, errors.New("no")
+			})
+			h.leases, o.Lease = kube.NewLeases(client, client, "ours"), true
+		},
+		"no list": func(h *handler, o *vip.Outcome) {
+			h.fresh = &freshAddresses{list: func(context.Context) (kube.AddressList, error) { return nil, errors.New("no") }}
+			o.Verify = true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := newTestHandler(t)
+			p := changing()
+			p.decision.Roles[vip.ControlPlane] = &vip.Outcome{Role: vip.ControlPlane, Reason: vip.Allocated, Changes: true}
+			for i, role := range vip.Roles() {
+				p.decision.Roles[role].Address = fmt.Sprintf("10.0.0.%d", i+1)
+				unsure(h, p.decision.Roles[role])
+			}
+			if err := h.patchCluster(p); err == nil {
+				t.Error("there is no error")
+			}
+			for _, role := range vip.Roles() {
+				outcome, condition := p.decision.Roles[role], p.decision.Conditions[role.ConditionType()]
+				if outcome == nil || outcome.Reason != vip.PatchRefused || condition.Reason != vip.PatchRefused {
+					t.Errorf("role %s is %+v, its condition %+v", role, outcome, condition)
+				}
+			}
+		})
+	}
 }
 
 // A patch that was refused a moment ago is neither sent nor counted again.
