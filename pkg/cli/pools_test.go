@@ -17,6 +17,7 @@ func TestPoolLists(t *testing.T) {
 		"one-namespace": {edit: func(s *scene) { s.add(morePools) }, wanted: wanted{namespace: "office"}},
 		"one":           {edit: func(s *scene) { s.add(oddClaims); s.add(inGrace) }, wanted: wanted{name: "vip-a", addresses: true}},
 		"in-grace":      {edit: func(s *scene) { s.add(inGrace) }},
+		"booked":        {edit: func(s *scene) { s.add(bookedVIP) }, wanted: wanted{name: "vip-a", addresses: true}},
 		"empty": {edit: func(s *scene) {
 			for _, pool := range []string{"vip-a", "vip-b", "vip-ingress"} {
 				delete(s.objects, "GlobalInClusterIPPool /"+pool)
@@ -89,6 +90,12 @@ apiVersion: ipam.cluster.x-k8s.io/v1beta2
 kind: IPAddress
 metadata: {name: vip-cp-f24, namespace: team, creationTimestamp: "2026-11-22T09:50:01Z"}
 spec: {address: 10.10.0.24, prefix: 24, claimRef: {name: vip-cp-f24}, poolRef: {apiGroup: ipam.cluster.x-k8s.io, kind: GlobalInClusterIPPool, name: vip-a}}`
+
+const bookedVIP = `
+apiVersion: ipam.cluster.x-k8s.io/v1beta2
+kind: IPAddress
+metadata: {name: vip-manual-cp-typed, namespace: team, labels: {vip.capi.gorizond.io/manual: "true"}, creationTimestamp: "2026-11-22T09:50:01Z"}
+spec: {address: 10.10.0.30, prefix: 24, claimRef: {name: vip-manual-cp-typed}, poolRef: {apiGroup: ipam.cluster.x-k8s.io, kind: GlobalInClusterIPPool, name: vip-a}}`
 
 const oddClaims = `
 apiVersion: ipam.cluster.x-k8s.io/v1beta2

@@ -112,14 +112,17 @@ func (s *screen) holdings(pool *Pool) {
 	}
 	t := s.table("ADDRESS", "CLUSTER", "ROLE", "CLAIM", "SINCE", "NOTE")
 	for _, h := range pool.Addresses {
-		cluster, note := s.warn("none of ours"), h.Note
+		cluster, claim := s.warn("none of ours"), "-"
 		switch {
 		case h.Cluster != "":
 			cluster = h.Namespace + "/" + h.Cluster
 		case h.ReleasedBy != "":
 			cluster = s.faint(h.ReleasedBy + " (deleted)")
 		}
-		t.AppendRow([]any{cmp.Or(h.Address, "-"), cluster, cmp.Or(h.Role, "-"), h.Namespace + "/" + h.Claim, s.age(h.Since), note})
+		if h.Claim != "" {
+			claim = h.Namespace + "/" + h.Claim
+		}
+		t.AppendRow([]any{cmp.Or(h.Address, "-"), cluster, cmp.Or(h.Role, "-"), claim, s.age(h.Since), h.Note})
 	}
 	s.show(t, "  ")
 }

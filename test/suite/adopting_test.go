@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -66,6 +67,83 @@ func (w *world) shell(kubeconfig, code string) (string, error) {
 	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(dir, "config"), "KUBECACHEDIR="+dir,
 		"PATH="+strings.Join([]string{dir, tools, os.Getenv("PATH")}, string(os.PathListSeparator)))
 	return run(command)
+}
+
+// A fleet is brought under the allocator in the order of the page.
+func TestAFleetThatExists(t *testing.T) {
+	w := newWorld(t)
+	w.leaveShared()
+	k := w.gatedClass(bothRoles...)
+	p := w.draftPool(serving(eitherRole, k))
+	typed := func(name, endpoint, ingressVIP string) *cluster {
+		return w.cluster(k, named(name), at(endpoint, 6443), set("clusterVip", endpoint), set("ingressVip", ingressVIP))
+	}
+	single := typed("single", p.address(0), p.address(1))
+	older := typed("older", p.address(2), newIP())
+	younger := typed("younger", p.address(2), newIP()) // a second later, or after it in the alphabet
+	plain := w.cluster(nil, named("plain"), at(p.address(3), 6443), infrastructureOfNobody())
+	fleet := []*cluster{single, older, younger}
+	before := map[string]*clusterv1.Cluster{}
+	for _, c := range fleet {
+		c.becomes(built())
+	}
+	w.rest(fleet...)
+	for _, c := range fleet {
+		before[c.name] = c.now()
+	}
+
+	w.startAllocator()
+	single.becomes(reason(controlPlane, "Manual", p.address(0)), reason(ingress, "Manual", p.address(1)))
+	older.becomes(reason(controlPlane, "Manual", "used by Cluster "+w.namespace+"/younger"), reason(ingress, "Manual"))
+	younger.becomes(reason(controlPlane, "Manual", "used by Cluster "+w.namespace+"/older"), reason(ingress, "Manual"))
+	p.create()
+	single.books(controlPlane, p.address(0))
+	single.books(ingress, p.address(1))
+	older.books(controlPlane, p.address(2))
+	plain.books(controlPlane, p.address(3))
+
+	screen, err := w.shell(w.management.Kubeconfig(), "kubectl vip pools "+p.name)
+	if err != nil {
+		t.Fatalf("%s, %v", screen, err)
+	}
+	for address, of := range map[string][2]string{p.address(0): {"single", "control-plane"}, p.address(1): {"single", "ingress"}, p.address(2): {"older", "control-plane"}, p.address(3): {"plain", "control-plane"}} {
+		row := regexp.MustCompile(`(?m)^ +` + regexp.QuoteMeta(address) + ` +` + w.namespace + "/" + of[0] + " +" + of[1] + ` +- .*booked`)
+		if !row.MatchString(screen) {
+			t.Errorf("it does not list %s for %s:\n%s", address, of, screen)
+		}
+	}
+	// The Deployment of the shared allocator names another filter, and errors are other tests' pools.
+	screen, _ = w.shell(w.management.Kubeconfig(), "kubectl vip doctor --watch-filter="+w.filter+" || true")
+	for name, other := range map[string]string{"older": "younger", "younger": "older"} {
+		want := fmt.Sprintf("Cluster %s/%s DuplicateAddress: control-plane: %s is used by Cluster %s/%s ", w.namespace, name, p.address(2), w.namespace, other)
+		if !strings.Contains(screen, want) {
+			t.Errorf("doctor does not say %q:\n%s", want, screen)
+		}
+	}
+
+	fresh := w.cluster(k)
+	fresh.becomes(reason(controlPlane, "Allocated"), reason(ingress, "Allocated"), built())
+	p.uses(6)
+	w.rest(fleet...)
+	for _, c := range fleet {
+		was, is := before[c.name], c.now()
+		if is.Generation != was.Generation || !maps.Equal(is.Labels, was.Labels) || !maps.Equal(is.Annotations, was.Annotations) {
+			t.Errorf("of running Cluster %s more than conditions was written: %+v, before that %+v", c.name, is, was)
+		}
+	}
+	if got := younger.booking(controlPlane); got != "" {
+		t.Errorf("%s is booked twice", got)
+	}
+
+	if out, err := w.shell(w.management.Kubeconfig(), "kubectl annotate globalinclusterippool "+p.name+" "+bookManual+"=false"); err != nil {
+		t.Fatalf("%s, %v", out, err)
+	}
+	p.uses(2)
+	for _, r := range bothRoles {
+		if err := fresh.owns(r, fresh.address(r)); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // A copy made as the page says has VIPs of its own, and nothing of the original's.
